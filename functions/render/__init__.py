@@ -1,0 +1,1 @@
+"""render: answers the API, and makes beds and speech."""

@@ -1,0 +1,294 @@
+"""A request to speak, from its reservation to its place in the call.
+
+Reserve a place in the order; make the sound; find where it goes; mix it with that stretch of music; store the clip;
+publish. Who loses the race for the schedule places and mixes again. The maker of a speech is whoever holds its lease:
+the request itself at first, the work queue when that one cannot go on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from duckline import schedule
+from duckline.berth import Berth, Interruption, Manner, berth, interruption, is_next, longest_voice_frames
+from duckline.call import BedSpan, Call, Part, Speech, playhead
+from duckline.errors import Conflict, DucklineError, NotFound, Unavailable, Unspeakable
+from duckline.records import SpeechRecord, SpeechStatus, status_of
+from duckline.stores import Calls, Lost, NotReached, Speeches
+from duckline.timeline import ms_from_frames
+
+LEASE_MS = 15_000
+POLL_MS = 100  # how often a maker looks whether it is its turn
+PATIENCE_MS = 20_000  # for its turn; API Gateway gives up at 30 s
+GUARD_FRAMES = 5  # the stream's short step: what it seals while a clip is mixed and stored
+GUARD_MOST_FRAMES = 25
+WRITE_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A stretch of ready speech: `frames` frames from frame `first` of the object `key`."""
+
+    key: str
+    first: int
+    frames: int
+    level_dbov: float
+
+
+class Studio(Protocol):
+    """Whatever makes sound of words and clips of sound."""
+
+    def lines(self, record: SpeechRecord) -> list[str]:
+        """What is to be said, in the pieces in which it is made; one for what is one sound."""
+
+    def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
+        """One piece made ready, cut at its pauses where it is longer than that. Raises DucklineError, NotReached."""
+
+    def depth(self, voice: Voice) -> Callable[[BedSpan], float]:
+        """How far each bed goes down under this voice, as a gain."""
+
+    def clip(self, call: Call, place: Berth, voice: Voice | None, cut_at: int | None = None) -> str:
+        """Mixes and stores the clip of `place`; answers with its id. Voices that sound at `cut_at` fade out in it."""
+
+    def warm(self, call: Call) -> None:
+        """Fetches the music around the seal, so that it is there when the words are."""
+
+
+class Superseded(Exception):
+    """The speech is no longer this maker's: it was cancelled, or another has taken it over."""
+
+
+class Speaking:
+    """The use cases around one speech."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        speeches: Speeches,
+        studio: Studio,
+        work: Any,
+        events: Any,
+        clock: Any,
+        background: Callable[..., Any],
+        manner: Manner,
+    ) -> None:
+        self.calls, self.speeches, self.studio = calls, speeches, studio
+        self.work, self.events, self.clock, self.background = work, events, clock, background
+        self.manner = manner
+
+    def accept(self, record: SpeechRecord) -> SpeechStatus:
+        """Reserves a place for `record`, places its first part, and leaves the others to the work queue.
+
+        The same record again finds its own reservation. Raises NotFound, Conflict, TooManyPending, Unspeakable.
+        """
+        call = self._call(record.call_sid)
+        kept = self.speeches.keep(record)
+        if kept.fingerprint != record.fingerprint:
+            raise Unspeakable("this Idempotency-Key came with another body before; a new speech needs a new key")
+        if kept.order:  # over already: the retry of a request whose answer was lost
+            return kept.status
+        if call.speech(record.speech_id) is None:
+            call = self._change(
+                call,
+                lambda call: schedule.reserve(call, record.speech_id, now_ms=self.clock.now_ms(), lease_ms=LEASE_MS),
+            )
+            self.background(self.studio.warm, call)
+            return self._first_part(call, kept)
+        return status_of(call, call.speech(record.speech_id), self.clock.now_ms())
+
+    def _first_part(self, call: Call, record: SpeechRecord) -> SpeechStatus:
+        maker = call.speech(record.speech_id).maker
+        try:
+            call, placed = next(self._parts(call, record, maker))
+            if placed.more:
+                self.work.send(self._rest(record, maker))
+        except NotReached:
+            self.work.send(self._rest(record, maker))  # accepted is accepted: the queue goes on with it
+        except Superseded:
+            call = self._call(record.call_sid)
+        speech = call.speech(record.speech_id)
+        if speech is None:
+            return self.speeches.get(record.call_sid, record.speech_id).status
+        status = status_of(call, speech, self.clock.now_ms())
+        self._told("speech.scheduled", call, status)
+        return status
+
+    def go_on(self, call_sid: str, speech_id: str, maker: int) -> None:
+        """Makes what is still owed of a speech, as its maker `maker`."""
+        record, call = self.speeches.get(call_sid, speech_id), self._call(call_sid)
+        if record is None:
+            raise NotFound(f"nothing is kept of speech {speech_id} of call {call_sid}")
+        try:
+            for _ in self._parts(call, record, maker):
+                pass
+        except Superseded:
+            return
+
+    def take_up(self, call_sid: str) -> None:
+        """Takes over every speech whose maker's lease has run out, in order, and places it."""
+        while True:
+            call = self.calls.get(call_sid)
+            if call is None or call.ended:
+                return
+            owed = schedule.abandoned(call, self.clock.now_ms())
+            if not owed:
+                return
+            taken = owed[0].speech_id
+            try:
+                call = self.calls.write(
+                    call, schedule.take_over(call, taken, now_ms=self.clock.now_ms(), lease_ms=LEASE_MS)
+                )
+            except Lost:
+                continue
+            self.make(call, taken)
+
+    def make(self, call: Call, speech_id: str) -> None:
+        """Places all that is owed of a speech whose lease the caller has just taken."""
+        try:
+            self.go_on(call.call_sid, speech_id, call.speech(speech_id).maker)
+        except DucklineError as error:
+            if call.ended or isinstance(error, Conflict):
+                return
+            raise
+
+    # -- the parts ------------------------------------------------------------------------------------
+
+    def _parts(self, call: Call, record: SpeechRecord, maker: int) -> Iterator[tuple[Call, Speech]]:
+        """Places one part after the other, and hands out the call and the speech after each."""
+        lines = self.studio.lines(record)
+        index = 0
+        for number, line in enumerate(lines):
+            try:
+                voices = self.studio.voices(record, line, longest_voice_frames(call.grid_frames))
+            except DucklineError as error:
+                self._fail(call, record.speech_id, str(error))
+                raise
+            for voice in voices:
+                more = number < len(lines) - 1 or voice is not voices[-1]
+                call = self._place(call, record, maker, index, voice, more=more)
+                index += 1
+                yield call, call.speech(record.speech_id)
+
+    def _place(self, call: Call, record: SpeechRecord, maker: int, index: int, voice: Voice, *, more: bool) -> Call:
+        """Places part number `index`. Raises Superseded, Conflict, NotReached when its turn does not come."""
+        give_up_at_ms = self.clock.monotonic_ms() + PATIENCE_MS
+        guard_frames = GUARD_FRAMES
+        for _ in range(WRITE_TRIES):
+            call, speech = self._turn(call, record, maker, index, give_up_at_ms)
+            if len(speech.spoken_parts) > index:
+                return call  # placed before, by a write whose answer was lost or by a maker who died after it
+            at_once = record.when == "now" and index == 0 and speech.again == 0
+            after = self._placed(call, speech, voice, more=more, guard_frames=guard_frames, at_once=at_once)
+            try:
+                return self.calls.write(call, after)
+            except Lost as lost:
+                call = self._known(lost.current, record.call_sid)
+                guard_frames = min(guard_frames + 3, GUARD_MOST_FRAMES)
+            except NotReached:
+                self.clock.sleep_until(self.clock.monotonic_ms() + POLL_MS)
+                call = self._call(record.call_sid)
+        raise NotReached(f"the schedule of call {record.call_sid} changes too fast")
+
+    def _turn(
+        self, call: Call, record: SpeechRecord, maker: int, index: int, give_up_at_ms: float
+    ) -> tuple[Call, Speech]:
+        """Waits until all that was reserved before has its place."""
+        while True:
+            speech = call.speech(record.speech_id)
+            if speech is None or speech.maker != maker or speech.outcome is not None:
+                raise Superseded(record.speech_id)
+            if call.ended:
+                raise Conflict(f"call {call.call_sid} is over: {call.end_reason}")
+            interrupts = record.when == "now" and index == 0
+            if interrupts or len(speech.spoken_parts) > index or is_next(call, speech):
+                return call, speech
+            if self.clock.monotonic_ms() > give_up_at_ms:
+                raise NotReached(f"speech {record.speech_id} waits for those before it")
+            self.clock.sleep_until(self.clock.monotonic_ms() + POLL_MS)
+            call = self._call(record.call_sid)
+            if speech.lease_until_ms < self.clock.now_ms() + LEASE_MS / 2:
+                call = self._renewed(call, record.speech_id, maker)
+
+    def _renewed(self, call: Call, speech_id: str, maker: int) -> Call:
+        speech = call.speech(speech_id)
+        if speech is None or speech.maker != maker or speech.outcome is not None:
+            return call
+        try:
+            return self.calls.write(
+                call, schedule.renew(call, speech_id, now_ms=self.clock.now_ms(), lease_ms=LEASE_MS)
+            )
+        except Lost as lost:
+            return self._known(lost.current, call.call_sid)
+
+    def _placed(
+        self, call: Call, speech: Speech, voice: Voice, *, more: bool, guard_frames: int, at_once: bool
+    ) -> Call:
+        """The call with `voice` in its place, its clip stored."""
+        depth = self.studio.depth(voice)
+        if not at_once:
+            place = berth(call, speech, voice.frames, depth, guard_frames=guard_frames, manner=self.manner)
+            part = Part(self.studio.clip(call, place, voice), place.duck, place.voice_at)
+            return schedule.place(call, speech.speech_id, part, more=more)
+        cut = interruption(call, speech, voice.frames, depth, guard_frames=guard_frames, manner=self.manner)
+        part = self._interrupting(call, cut, voice)
+        fade = None
+        if cut.fade is not None:
+            fade = Part(self.studio.clip(call, cut.fade, None, cut.at), cut.fade.duck, cut.fade.voice_at)
+        return schedule.interrupt(call, speech.speech_id, part, fade, at=cut.at, more=more)
+
+    def _interrupting(self, call: Call, cut: Interruption, voice: Voice) -> Part:
+        cut_at = cut.at if cut.fade is None else None
+        return Part(self.studio.clip(call, cut.berth, voice, cut_at), cut.berth.duck, cut.berth.voice_at)
+
+    # -- the call -------------------------------------------------------------------------------------
+
+    def _fail(self, call: Call, speech_id: str, reason: str) -> None:
+        call = self._change(call, lambda call: schedule.fail(call, speech_id, reason))
+        speech = call.speech(speech_id)
+        if speech is not None:
+            self._told("speech.failed", call, status_of(call, speech, self.clock.now_ms()))
+
+    def _change(self, call: Call, change: Callable[[Call], Call]) -> Call:
+        """`change` written, tried again on the call as it is whenever somebody else was first."""
+        for _ in range(WRITE_TRIES):
+            after = change(call)
+            if after == call:
+                return call
+            try:
+                return self.calls.write(call, after)
+            except Lost as lost:
+                call = self._known(lost.current, call.call_sid)
+            except NotReached:
+                call = self._call(call.call_sid)
+        raise Unavailable(f"the schedule of call {call.call_sid} changes too fast; try again")
+
+    def _call(self, call_sid: str) -> Call:
+        return self._known(self.calls.get(call_sid), call_sid)
+
+    def _known(self, call: Call | None, call_sid: str) -> Call:
+        if call is None:
+            raise NotFound(f"there is no call {call_sid}")
+        return call
+
+    def _rest(self, record: SpeechRecord, maker: int) -> dict[str, Any]:
+        return {"kind": "go_on", "call_sid": record.call_sid, "speech_id": record.speech_id, "maker": maker}
+
+    def _told(self, kind: str, call: Call, status: SpeechStatus) -> None:
+        event = {
+            "type": kind,
+            "call_sid": call.call_sid,
+            "speech_id": status.speech_id,
+            "at_ms": self.clock.now_ms(),
+            "starts_at_ms": status.starts_at_ms,
+            "duration_ms": status.duration_ms,
+            "reason": status.reason,
+        }
+        self.background(self.events.publish, [event])
+
+
+def starts_in_ms(call: Call, status: SpeechStatus, now_ms: float) -> int | None:
+    """How long from now until the caller hears the first sound of a speech."""
+    if status.starts_at_ms is None:
+        return None
+    return max(0, status.starts_at_ms - ms_from_frames(playhead(call, now_ms)))

@@ -1,0 +1,1 @@
+"""stream: sends one window of a call's audio in real time."""

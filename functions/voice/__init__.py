@@ -1,0 +1,1 @@
+"""voice: answers Twilio's webhooks with TwiML."""

@@ -1,0 +1,77 @@
+"""voice's entry: clients and settings, built once, and every webhook led to the switchboard."""
+
+import os
+from functools import cache, partial
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from duckline.clock import Background, SystemClock
+from duckline.delivery import Delivery
+from duckline.settings import Storage, Webhooks
+from duckline.stores.dynamodb import DynamoBeds, DynamoCalls, DynamoSpeeches
+from duckline.stores.findings import DynamoFindings
+from duckline.stores.messages import EventBridgeEvents, SqsWork
+from duckline.stores.secrets import Secrets
+from voice.answering import Answering
+from voice.ending import Ending
+from voice.notices import Notices
+from voice.switchboard import Switchboard
+
+SETTLED_WITHIN_MS = 500  # a caller waits no longer for what is told to others
+PLAIN_GOOD_FOR_S = 300
+# Twilio waits 15 s for an answer and Lambda 10 s for us: a service that hangs must be given up before.
+PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
+SIGNED = PATIENCE.merge(Config(signature_version="s3v4"))
+
+storage = Storage.from_environment(os.environ)
+webhooks = Webhooks.from_environment(os.environ)
+delivery = Delivery.from_environment(os.environ)
+log = Logger(service="voice")
+clock = SystemClock()
+background = Background(log.warning)
+dynamodb = boto3.client("dynamodb", config=PATIENCE)
+
+
+# What an answer does not need is built when it is first used: a cold start is silence before the music.
+@cache
+def client(service: str, config: Config = PATIENCE) -> Any:
+    return boto3.client(service, config=config)
+
+
+def plain_url(version: str) -> str:
+    """An address at which Twilio may fetch the plain copy of a bed; signed here, without asking anybody."""
+    where = {"Bucket": storage.bucket, "Key": f"beds/{version}/plain.wav"}
+    return client("s3", SIGNED).generate_presigned_url("get_object", Params=where, ExpiresIn=PLAIN_GOOD_FOR_S)
+
+
+calls = DynamoCalls(dynamodb, storage.table)
+notices = Notices(
+    SqsWork(partial(client, "sqs"), storage.work_queue_url),
+    EventBridgeEvents(partial(client, "events"), storage.event_bus),
+    background,
+)
+switchboard = Switchboard(
+    Answering(
+        calls,
+        DynamoBeds(dynamodb, storage.table),
+        DynamoFindings(dynamodb, storage.table),
+        notices,
+        delivery,
+        webhooks.default_bed,
+    ),
+    Ending(calls, DynamoSpeeches(dynamodb, storage.table), notices),
+    Secrets(boto3.client("secretsmanager", config=PATIENCE), clock.monotonic_ms),
+    webhooks,
+    plain_url,
+    log,
+)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answers one webhook; the events and the work that it gave rise to are on their way before it returns."""
+    response = switchboard.answer(event, clock.now_ms())
+    background.settle(SETTLED_WITHIN_MS)
+    return response

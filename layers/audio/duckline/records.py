@@ -1,0 +1,100 @@
+"""What is kept of a speech and of a bed beside the call's own item, and what the API says of a speech."""
+
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+
+from duckline.call import Call, Speech, playhead
+from duckline.timeline import ms_from_frames
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRecord:
+    """One accepted request to speak.
+
+    `fingerprint` names the request's body, so that the same Idempotency-Key with another body is noticed. Exactly one
+    of `text`, `ssml` and `audio_key` (the sound as it came, in the bucket) is set. `state` and what follows are written
+    when the speech is over; until then the call's item knows.
+    """
+
+    call_sid: str
+    speech_id: str
+    fingerprint: str = ""
+    requested_at_ms: int = 0
+    text: str = ""
+    ssml: str = ""
+    audio_key: str = ""
+    voice: str = ""
+    when: str = "queue"
+    order: int = 0
+    state: str = "scheduled"
+    reason: str = ""
+    starts_at_ms: int | None = None
+    duration_ms: int | None = None
+
+    def closed(self, status: "SpeechStatus", order: int) -> "SpeechRecord":
+        """This record with its history."""
+        return replace(
+            self,
+            order=order,
+            state=status.state,
+            reason=status.reason or "",
+            starts_at_ms=status.starts_at_ms,
+            duration_ms=status.duration_ms,
+        )
+
+    @property
+    def status(self) -> "SpeechStatus":
+        return SpeechStatus(self.speech_id, self.state, self.reason or None, self.starts_at_ms, self.duration_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class BedRecord:
+    """What a bed's name means: `state` is `rendering`, `ready` or `failed` with its `reason`.
+
+    `version` is the one in use, which stays in use while another is made or has failed.
+    """
+
+    name: str
+    state: str
+    version: str = ""
+    seconds: float = 0.0
+    level_dbov: float | None = None
+    reason: str = ""
+    updated_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStatus:
+    """What the API says of a speech; times count from the call's start."""
+
+    speech_id: str
+    state: str
+    reason: str | None = None
+    starts_at_ms: int | None = None
+    duration_ms: int | None = None
+
+
+def speech_id_for(call_sid: str, idempotency_key: str) -> str:
+    """The id of the speech that a request with this key means: the same for every retry of it."""
+    digest = hashlib.sha256(f"{call_sid}\n{idempotency_key}".encode()).digest()
+    return "sp_" + base64.b32encode(digest)[:10].decode().lower()
+
+
+def status_of(call: Call, speech: Speech, now_ms: float) -> SpeechStatus:
+    """What is to be said of a speech that is still in the call's item."""
+    heard = playhead(call, now_ms)
+    spoken = speech.spoken_parts
+    starts_at_ms = ms_from_frames(spoken[0].voice_at) if spoken else None
+    whole = spoken and not speech.more and speech.outcome is None
+    duration_ms = ms_from_frames(spoken[-1].voice_end - spoken[0].voice_at) if whole else None
+    state, reason = "scheduled", speech.reason
+    if speech.outcome is not None:
+        state = speech.outcome
+    elif whole and spoken[-1].voice_end <= heard:
+        state = "finished"
+    elif call.ended:
+        state, reason = "cancelled", f"the call is over: {call.end_reason}"
+    elif spoken and spoken[0].voice_at <= heard:
+        state = "playing"
+    return SpeechStatus(speech.speech_id, state, reason, starts_at_ms, duration_ms)

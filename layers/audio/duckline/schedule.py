@@ -1,0 +1,194 @@
+"""How a call becomes the next one: pure functions from a call to a call.
+
+Nothing here reads a clock, a table or a sound. What may not break: a clip enters, moves or leaves only at frames that
+are not sealed (`limit_of_seal` tells the store where the difference begins); the gain envelope stays continuous;
+speeches keep the order in which they were reserved; and what the caller cannot surely have heard is spoken again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from duckline.call import BedSpan, Call, Part, Speech, bed_at, spoken_clips
+from duckline.errors import Conflict, NotFound, TooManyPending
+
+PENDING_LIMIT = 32
+AGAIN_LIMIT = 5  # a speech that broke off this often is reported as failed: the line is not worth a sixth try
+
+
+# -- speaking -------------------------------------------------------------------------------------
+
+
+def reserve(call: Call, speech_id: str, *, now_ms: int, lease_ms: int) -> Call:
+    """The call with a place in the order promised to `speech_id`; the same call if it has one already.
+
+    Raises Conflict if the call is over, TooManyPending if `PENDING_LIMIT` speeches wait already.
+    """
+    if call.speech(speech_id) is not None:
+        return call
+    if call.ended:
+        raise Conflict(f"call {call.call_sid} is over: {call.end_reason}")
+    if len(call.pending) >= PENDING_LIMIT:
+        raise TooManyPending(f"{len(call.pending)} speeches are pending; at most {PENDING_LIMIT} may be")
+    reserved = Speech(speech_id, order=call.next_order, lease_until_ms=now_ms + lease_ms)
+    return replace(call, next_order=call.next_order + 1, speeches=(*call.speeches, reserved))
+
+
+def place(call: Call, speech_id: str, part: Part, *, more: bool) -> Call:
+    """The call with one more part of `speech_id` in its place."""
+    speech = _known(call, speech_id)
+    return call.with_speech(replace(speech, parts=(*speech.parts, part), more=more))
+
+
+def interrupt(call: Call, speech_id: str, part: Part, fade: Part | None, *, at: int, more: bool) -> Call:
+    """The call with `part` in its place, and with all that was before it silenced from frame `at` on."""
+    own = _known(call, speech_id)
+    for speech in call.speeches:
+        if speech.order < own.order:
+            call = call.with_speech(_silenced(speech, at, f"interrupted by {speech_id}", fade))
+    return place(call, speech_id, part, more=more)
+
+
+def fail(call: Call, speech_id: str, reason: str) -> Call:
+    """The call with `speech_id` given up: its place is free for those behind it."""
+    return call.with_speech(replace(_known(call, speech_id), more=False, outcome="failed", reason=reason))
+
+
+def _known(call: Call, speech_id: str) -> Speech:
+    speech = call.speech(speech_id)
+    if speech is None:
+        raise NotFound(f"call {call.call_sid} has no pending speech {speech_id}")
+    return speech
+
+
+# -- silencing ------------------------------------------------------------------------------------
+
+
+def silence(
+    call: Call, speech_ids: Iterable[str], fade: Part | None, *, at: int, reason: str, now_ms: int, lease_ms: int
+) -> Call:
+    """The call with these speeches cancelled from frame `at` on.
+
+    `fade` is the clip in which the voice that sounds at `at` dies away and the music comes back: see `fade_berth`.
+    What stood behind them loses its place and is owed again, by the one who silences, so that it moves up.
+    """
+    gone = [_known(call, speech_id) for speech_id in speech_ids]
+    for speech in gone:
+        call = call.with_speech(_silenced(speech, at, reason, fade))
+    return unplaced(call, min(s.order for s in gone), now_ms=now_ms, lease_ms=lease_ms) if gone else call
+
+
+def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech:
+    """`speech` cancelled from frame `at` on; unchanged if it is over by then. `fade` is its last clip if it sounds."""
+    if speech.outcome is not None or (not speech.more and speech.voice_end <= at):
+        return speech
+    begun = tuple(part for part in speech.parts if part.start < at)
+    if fade is not None and any(part.end > at for part in begun):
+        begun = (*begun, fade)
+    return replace(
+        speech, parts=begun, more=False, outcome="cancelled", reason=reason, silenced_at=at if begun else None
+    )
+
+
+def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int) -> Call:
+    """The call with every speech from `from_order` on that has not begun owed again, in the old order."""
+    for speech in call.speeches:
+        waits = speech.outcome is None and speech.parts and speech.parts[0].start >= call.sealed
+        if speech.order >= from_order and waits:
+            call = call.with_speech(_owed(speech, now_ms + lease_ms))
+    return call
+
+
+def _owed(speech: Speech, lease_until_ms: int) -> Speech:
+    return replace(speech, parts=(), more=True, maker=speech.maker + 1, lease_until_ms=lease_until_ms)
+
+
+# -- speaking again -------------------------------------------------------------------------------
+
+
+def abandoned(call: Call, now_ms: int) -> tuple[Speech, ...]:
+    """The speeches that are owed and whose maker's lease has run out, in order."""
+    return tuple(s for s in call.speeches if s.outcome is None and s.more and s.lease_until_ms <= now_ms)
+
+
+def take_over(call: Call, speech_id: str, *, now_ms: int, lease_ms: int) -> Call:
+    """The call with an abandoned speech in the hands of a new maker."""
+    speech = _known(call, speech_id)
+    return call.with_speech(replace(speech, maker=speech.maker + 1, lease_until_ms=now_ms + lease_ms))
+
+
+def renew(call: Call, speech_id: str, *, now_ms: int, lease_ms: int) -> Call:
+    """The call with its maker's lease on `speech_id` running on."""
+    return call.with_speech(replace(_known(call, speech_id), lease_until_ms=now_ms + lease_ms))
+
+
+def speak_again(call: Call, speech_ids: Iterable[str]) -> Call:
+    """The call with these speeches owed from their beginning, before anything later.
+
+    A speech that came to this `AGAIN_LIMIT` times is failed instead.
+    """
+    missed = [_known(call, speech_id) for speech_id in speech_ids]
+    for speech in missed:
+        if speech.again >= AGAIN_LIMIT:
+            given_up = f"broke off {speech.again + 1} times"
+            call = call.with_speech(replace(speech, parts=(), more=False, outcome="failed", reason=given_up))
+        else:
+            call = call.with_speech(replace(_owed(speech, 0), again=speech.again + 1))
+    return unplaced(call, min(s.order for s in missed), now_ms=0, lease_ms=0) if missed else call
+
+
+def unheard(call: Call, heard: int) -> tuple[str, ...]:
+    """The speeches that have begun by the seal and whose end the caller cannot surely have heard."""
+    return tuple(
+        speech.speech_id
+        for speech in call.speeches
+        if speech.outcome is None
+        and any(part.start < call.sealed and part.voice_end > heard for part in speech.spoken_parts)
+    )
+
+
+def over(call: Call, heard: int) -> tuple[Speech, ...]:
+    """The speeches of which nothing more is to come and all has been heard: their history can be written."""
+    return tuple(s for s in call.speeches if s.is_placed and all(part.end <= heard for part in s.parts))
+
+
+def end(call: Call, *, now_ms: int, reason: str) -> Call:
+    """The call, over. The first end counts."""
+    return call if call.ended else replace(call, ended_at_ms=now_ms, end_reason=reason)
+
+
+# -- the bed --------------------------------------------------------------------------------------
+
+
+def change_bed(call: Call, span: BedSpan) -> Call:
+    """The call with another bed from `span.start` on; a change that was still to come before is dropped."""
+    kept = tuple(other for other in call.beds if other.start < call.sealed or other is call.beds[0])
+    current = bed_at(replace(call, beds=kept), call.sealed)
+    return replace(call, beds=(*(other for other in kept if other.start >= current.start), span))
+
+
+# -- what the store must hold to ------------------------------------------------------------------
+
+
+def limit_of_seal(before: Call, after: Call, *, exact: bool) -> int | None:
+    """How far the call may have been sealed when `after` is written: to where the two begin to sound different.
+
+    None if they sound the same, or if the write is exact and the seal may not have moved at all. Raises ValueError for
+    a change of what was sealed already when `before` was read, which only an exact write may make.
+    """
+    limit = None if exact else first_change(before, after)
+    if limit is not None and limit < before.sealed:
+        raise ValueError(f"the schedule would change at frame {limit}, but is sealed to {before.sealed}")
+    return limit
+
+
+def first_change(before: Call, after: Call) -> int | None:
+    """The first frame at which the two schedules may sound different; None if they sound the same."""
+    differing = set(spoken_clips(before)) ^ set(spoken_clips(after))
+    starts = [clip.start for clip in differing]
+    starts += [span.start for span in set(before.beds) ^ set(after.beds) if not _is_past(span, before)]
+    return min(starts, default=None)
+
+
+def _is_past(span: BedSpan, call: Call) -> bool:
+    """Whether `span` has been followed by another, so that dropping it changes nothing that is to come."""
+    return any(span.start < other.start and other.start + other.fade_frames <= call.sealed for other in call.beds)

@@ -1,0 +1,42 @@
+"""Messages that leave: work for the queue, events for the user's own code."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+SOURCE = "duckline"
+AT_ONCE = 10  # entries that one PutEvents takes
+
+
+class SqsWork:
+    """The work queue. `client` makes the SQS client when it is first needed."""
+
+    def __init__(self, client: Callable[[], Any], queue_url: str) -> None:
+        self.client, self.queue_url = client, queue_url
+
+    def send(self, message: dict[str, Any], delay_s: int = 0) -> None:
+        self.client().send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(message), DelaySeconds=delay_s)
+
+
+class EventBridgeEvents:
+    """The event bus. An event is a flat dictionary whose `type` becomes the detail-type."""
+
+    def __init__(self, client: Callable[[], Any], bus: str) -> None:
+        self.client, self.bus = client, bus
+
+    def publish(self, events: list[dict[str, Any]]) -> None:
+        """Raises RuntimeError if the bus refuses one of them."""
+        for at in range(0, len(events), AT_ONCE):
+            entries = [
+                {
+                    "Source": SOURCE,
+                    "DetailType": event["type"],
+                    "Detail": json.dumps({name: value for name, value in event.items() if name != "type"}),
+                    "EventBusName": self.bus,
+                }
+                for event in events[at : at + AT_ONCE]
+            ]
+            answer = self.client().put_events(Entries=entries)
+            if answer["FailedEntryCount"]:
+                refused = [entry["ErrorMessage"] for entry in answer["Entries"] if "ErrorMessage" in entry]
+                raise RuntimeError(f"the event bus refused {answer['FailedEntryCount']} of {len(entries)}: {refused}")

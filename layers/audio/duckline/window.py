@@ -1,0 +1,71 @@
+"""The windows of a call: each one `<Play>`, given out by voice and held by one stream.
+
+Pure functions from a call to a call. A window is done when its stream said so; one that is followed by the next before
+that broke off, and what the caller cannot surely have heard of it is spoken again.
+"""
+
+from dataclasses import replace
+
+from duckline.berth import clear_of_windows, longest_voice_frames
+from duckline.call import Call, surely_heard
+from duckline.schedule import speak_again, unheard, unplaced
+from duckline.timeline import FRAMES_PER_SECOND
+
+WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins than music
+
+
+def open_window(call: Call, *, now_ms: int, margin_ms: float, grid_frames: int, paced: bool) -> Call:
+    """The call with the next window given out. The one before is done, or broke off and is made good."""
+    call = _made_good(call, now_ms, margin_ms)
+    call = replace(
+        call,
+        epoch=call.epoch + 1,
+        holder="",
+        window_from=call.sealed,
+        grid_frames=grid_frames,
+        paced=paced,
+        opening_at_ms=now_ms,
+        opened_at_ms=0,
+    )
+    return _fitted(replace(call, window_until=window_end(call.window_from, grid_frames)))
+
+
+def take_hold(
+    call: Call, holder: str, *, now_ms: int, margin_ms: float, first_frames: int, longest_frames: int
+) -> Call:
+    """The call with `holder` streaming its window, `first_frames` of it sealed.
+
+    A second fetch takes the hold from the first and goes on at the seal. `longest_frames` is what the function's own
+    deadline leaves; a window that would last longer ends earlier.
+    """
+    if call.holder:
+        call = replace(_made_good(call, now_ms, margin_ms), window_from=call.sealed)
+    if call.window_until - call.window_from < WINDOW_MIN_FRAMES:
+        call = replace(call, window_until=window_end(call.window_from, call.grid_frames))
+    call = _fitted(replace(call, window_until=min(call.window_until, call.window_from + longest_frames)))
+    sealed = min(call.window_from + first_frames, call.window_until)
+    return replace(call, holder=holder, opened_at_ms=now_ms, sealed=sealed, sealed_at_ms=now_ms)
+
+
+def _made_good(call: Call, now_ms: int, margin_ms: float) -> Call:
+    if call.done == call.epoch:
+        return call
+    return speak_again(call, unheard(call, surely_heard(call, now_ms, margin_ms)))
+
+
+def window_end(window_from: int, grid_frames: int) -> int:
+    """The first point of the grid at which a window from `window_from` on is not too short to be worth its joins."""
+    return -(-(window_from + WINDOW_MIN_FRAMES) // grid_frames) * grid_frames
+
+
+def _fitted(call: Call) -> Call:
+    """The call with every voice that would lie across a window's end owed again, to be placed anew."""
+    for speech in call.speeches:
+        for part in speech.spoken_parts:
+            frames = part.voice_end - part.voice_at
+            fits = frames <= longest_voice_frames(call.grid_frames)
+            if part.start >= call.sealed and not (
+                fits and clear_of_windows(call, part.voice_at, frames) == part.voice_at
+            ):
+                return unplaced(call, speech.order, now_ms=0, lease_ms=0)
+    return call
