@@ -1,7 +1,7 @@
 # Duckline: `make` alone lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint format lock clean
+.PHONY: help demo dev bed test simulate lint format lock clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -33,18 +33,28 @@ $(VENV)/dev: requirements/dev.txt $(BIN)/uv
 	@$(UV) install --python $(BIN)/python --require-hashes -r $<
 	@touch $@ $(VENV)/local
 
+# The music that ships with the code is made by it, once; see local/shipped.py.
+SHIPPED := layers/audio/duckline/shipped_bed/playlist.json
+$(SHIPPED): $(VENV)/local local/shipped.py $(wildcard local/music/*.py)
+	@echo "· composing the music that ships"
+	@$(BIN)/python -m local.shipped
+
 # -- running --------------------------------------------------------------------------------------
 
-demo: $(VENV)/local  ## place a simulated call over real music, speak three times, report (BED=song.mp3 for yours)
+demo: $(SHIPPED)  ## place a simulated call over real music, speak three times, report (BED=song.mp3 for yours)
 	@$(BIN)/python -m local.demo
 
-dev: $(VENV)/local  ## the local stack on PORT (8080) until Ctrl-C (BED=song.mp3 for your music)
+dev: $(SHIPPED)  ## the local stack on PORT (8080) until Ctrl-C (BED=song.mp3 for your music)
 	@$(BIN)/python -m local.stack
 
 # -- checking -------------------------------------------------------------------------------------
 
-test: $(VENV)/dev  ## all tests
+test: $(VENV)/dev $(SHIPPED)  ## all tests
 	@$(BIN)/python -m pytest
+
+SEEDS ?= 1000
+simulate: $(VENV)/dev  ## SEEDS=1000 calls in virtual time, with every fault, checked against the rules
+	@$(BIN)/python -m local.simulation --seeds $(SEEDS)
 
 lint: $(VENV)/dev  ## ruff, the import rules, the template
 	@$(BIN)/ruff check .
@@ -63,3 +73,5 @@ lock: $(BIN)/uv  ## pin and hash what requirements/*.in ask for
 
 clean:  ## remove what the commands made
 	@rm -rf $(VENV) .local out .aws-sam .pytest_cache .ruff_cache
+
+include build.mk

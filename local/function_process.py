@@ -8,7 +8,7 @@ import importlib.util
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from local.runtime_api import RuntimeApi
 PROJECT = Path(__file__).resolve().parent.parent
 BOOTSTRAP = PROJECT / "functions" / "stream" / "bootstrap"
 LOG_LINE_BYTES = 1024 * 1024
+LAST_WORDS_LIMIT_S = 1.0
 ACCOUNT = "123456789012"
 
 OrdinaryRuntime = Literal["awslambdaric", "plain"]
@@ -91,9 +92,16 @@ def command(spec: FunctionSpec, ordinary: OrdinaryRuntime) -> list[str]:
 class FunctionProcess:
     """One execution environment. `exited` is done, with the exit status, when the process is gone."""
 
-    def __init__(self, process: Process, api: RuntimeApi, name: str, on_log: Callable[[str, str], None]):
+    def __init__(
+        self,
+        process: Process,
+        api: RuntimeApi,
+        pipe: asyncio.ReadTransport,
+        prints: asyncio.StreamReader,
+        on_line: Callable[[str], None],
+    ):
         self.api, self.pid = api, process.pid
-        self._process, self._name, self._on_log = process, name, on_log
+        self._process, self._pipe, self._prints, self._on_line = process, pipe, prints, on_line
         self.exited: asyncio.Task[int] = asyncio.create_task(self._run())
 
     @classmethod
@@ -105,44 +113,53 @@ class FunctionProcess:
         region: str,
         scratch: Path,
         number: int,
-        on_log: Callable[[str, str], None],
+        on_line: Callable[[str], None],
     ) -> "FunctionProcess":
-        """Start a process. Raises OSError if that cannot be done at all."""
+        """Start a process; `on_line` is given what it prints. Raises OSError if it cannot be started."""
         api = RuntimeApi(function_arn(spec.name, region))
         await api.start()
         scratch.mkdir(parents=True)
+        # A pipe of our own: asyncio's would have `wait` wait for whatever the process leaves behind with its end of it.
+        prints, out = os.pipe()
+        reader = asyncio.StreamReader(LOG_LINE_BYTES)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command(spec, ordinary),
                 env=environment(spec, api=api.address, region=region, scratch=scratch, number=number),
                 cwd=spec.task_root,
                 stdin=DEVNULL,
-                stdout=PIPE,
+                stdout=out,
                 stderr=STDOUT,
-                limit=LOG_LINE_BYTES,
                 start_new_session=True,  # Ctrl-C is the stack's; and what the function starts is killed with it
             )
         except OSError:
+            os.close(prints)
             await api.stop()
             raise
-        return cls(process, api, spec.name, on_log)
+        finally:
+            os.close(out)
+        loop = asyncio.get_running_loop()
+        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(prints, "rb", 0))
+        return cls(process, api, pipe, reader, on_line)
 
     async def _run(self) -> int:
         """Hand on what the process prints, until it is gone with all that it started."""
         printing = asyncio.create_task(self._hand_on())
         status = await self._process.wait()
         self._signal(signal.SIGKILL)
-        await printing
+        await asyncio.wait({printing}, timeout=LAST_WORDS_LIMIT_S)  # a child in a session of its own may hold the pipe
+        printing.cancel()
+        self._pipe.close()
         await self.api.stop()
         return status
 
     async def _hand_on(self) -> None:
         while line := await self._line():
-            self._on_log(self._name, line.rstrip("\n"))
+            self._on_line(line.rstrip("\n"))
 
     async def _line(self) -> str:
         try:
-            return (await self._process.stdout.readline()).decode(errors="replace")
+            return (await self._prints.readline()).decode(errors="replace")
         except ValueError:
             return f"(a line of over {LOG_LINE_BYTES} bytes is left out)"
 

@@ -7,7 +7,6 @@ have here rather than a library for it. https://www.rfc-editor.org/rfc/rfc9112
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 HEAD_MAX_BYTES = 1_200_000  # awslambdaric sends up to 1 MiB of stack for X-Ray in one header of an error
 TRAILERS_MAX_BYTES = 4096  # Lambda's own server refuses more: "suspiciously long trailer after chunked body"
@@ -22,16 +21,18 @@ class CutOff(Exception):
     """The connection ended inside a request."""
 
 
-@dataclass
 class Request:
-    """A request whose head is read and whose body is still coming. Names in `headers` and `trailers` are lower case."""
+    """A request whose head is read and whose body is still coming.
 
-    method: str
-    path: str
-    headers: dict[str, str]
-    trailers: dict[str, str] = field(default_factory=dict)  # filled when `chunks` has ended
-    _reader: asyncio.StreamReader | None = None
-    _read: bool = False
+    Names in `headers` and `trailers` are lower case; `trailers` is filled once `chunks` has ended.
+    """
+
+    def __init__(self, method: str, path: str, headers: dict[str, str], reader: asyncio.StreamReader):
+        self.method, self.path, self.headers = method, path, headers
+        self.trailers: dict[str, str] = {}
+        self._reader = reader
+        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self._left_bytes = _number(headers.get("content-length", "0").encode(), 10)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The rest of the body: each chunk as it was written, or pieces of a body of known length.
@@ -39,22 +40,20 @@ class Request:
         Raises CutOff, BadRequest.
         """
         try:
-            if self._read:
-                return
-            if self.headers.get("transfer-encoding", "").lower() == "chunked":
-                while size := _number(await self._reader.readuntil(b"\r\n"), 16):
-                    chunk, end = await self._reader.readexactly(size), await self._reader.readexactly(2)
-                    if end != b"\r\n":
-                        raise BadRequest(f"a chunk of {size} bytes ends in {end!r}, not in CR LF")
-                    yield chunk
-                await self._read_trailers()
-            else:
-                left = _number(self.headers.get("content-length", "0").encode(), 10)
-                while left:
-                    piece = await self._reader.readexactly(min(left, PIECE_BYTES))
-                    left -= len(piece)
-                    yield piece
-            self._read = True
+            while self._chunked:
+                size = _number(await self._reader.readuntil(b"\r\n"), 16)
+                if not size:
+                    self._chunked = False
+                    await self._read_trailers()
+                    return
+                chunk, end = await self._reader.readexactly(size), await self._reader.readexactly(2)
+                if end != b"\r\n":
+                    raise BadRequest(f"a chunk of {size} bytes ends in {end!r}, not in CR LF")
+                yield chunk
+            while self._left_bytes:
+                piece = await self._reader.readexactly(min(self._left_bytes, PIECE_BYTES))
+                self._left_bytes -= len(piece)
+                yield piece
         except asyncio.IncompleteReadError as error:
             raise CutOff from error
         except asyncio.LimitOverrunError as error:
@@ -91,7 +90,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     parts = first.decode("latin-1").split(" ")
     if len(parts) != 3 or parts[2] != "HTTP/1.1":
         raise BadRequest(f"the request line is {first[:80]!r}; METHOD path HTTP/1.1 is wanted")
-    return Request(parts[0], parts[1], _fields(lines), _reader=reader)
+    return Request(parts[0], parts[1], _fields(lines), reader)
 
 
 def _fields(lines: list[bytes]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -203,7 +204,7 @@ class LambdaService:
             region=self._region,
             scratch=self._scratch / f"{spec.name}-{number}",
             number=number,
-            on_log=self._on_log,
+            on_line=partial(self._on_log, spec.name),
         )
         self._processes.add(process)
         if self._stopped:

@@ -135,14 +135,15 @@ class RuntimeApi:
         if content_type != PRELUDE_TYPE:
             current.begin(Streamed(200, {"content-type": content_type}, (), body))
         try:
-            async for piece in request.chunks():
-                chunk = piece
-                if not current.answer.done():
-                    head, nuls, chunk = (head + chunk).partition(PRELUDE_END)
-                    if nuls or len(head) > PRELUDE_MAX_BYTES:
-                        current.begin(_streamed(head, nuls, body))
-                if chunk:
+            async for chunk in request.chunks():
+                if current.answer.done():
                     await body.write(chunk)
+                    continue
+                head, nuls, payload = (head + chunk).partition(PRELUDE_END)
+                if nuls or len(head) > PRELUDE_MAX_BYTES:
+                    current.begin(_streamed(head, nuls, body))
+                if payload:
+                    await body.write(payload)
             if not current.answer.done():
                 current.begin(_streamed(head, b"", body))
         except InvocationFailed as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from local.aws import Aws, StartError
+from local.beds import BedFailed, make_bed
 from local.function_process import PROJECT, FunctionSpec
 from local.gateway import Gateway
 from local.intrinsics import TemplateError
@@ -28,6 +29,7 @@ from local.template import Function, SettingError, Template
 
 STATE = PROJECT / ".local"
 DEFAULT_PORT = 8080
+BED = "yours"  # the name of the bed that is made of the file BED names
 # Where one machine differs from AWS: its Play is known to play while it loads, and Polly is not to be had.
 LOCAL_SETTINGS = {"Delivery": "stream", "SpeechEngine": "espeak"}
 
@@ -57,13 +59,27 @@ class Stack:
         self._functions = functions
         self._tell, self._on_log, self._on_report = tell, on_log, on_report
         self._running = AsyncExitStack()
+        self._listening: socket.socket | None = None
         self.aws = Aws()
         self.base_url = self.api_key = ""
         self.template: Template
         self.lambda_service: LambdaService
         self.resources: dict[str, Mapping[str, str]] = {}
 
+    def prepare(self) -> None:
+        """Take the port and read the template: all that may be refused, before anything is started."""
+        self._listening = _listen(self._port)
+        self.base_url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        own = {"PublicUrl": self.base_url, "TwilioAuthToken": secrets.token_hex(16)}
+        try:
+            self.template = Template.read(environ=self._environ, overrides={**LOCAL_SETTINGS, **own, **self._settings})
+        except (SettingError, TemplateError):
+            self._listening.close()
+            raise
+
     async def __aenter__(self) -> "Stack":
+        if self._listening is None:
+            self.prepare()
         try:
             await self._start()
         except BaseException:
@@ -96,12 +112,7 @@ class Stack:
         }
 
     async def _start(self) -> None:
-        listening = _listen(self._port)
-        self._running.callback(listening.close)
-        self.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        own = {"PublicUrl": self.base_url, "TwilioAuthToken": secrets.token_hex(16)}
-        self.template = Template.read(environ=self._environ, overrides={**LOCAL_SETTINGS, **own, **self._settings})
-
+        self._running.callback(self._listening.close)
         self._tell("starting AWS's stand-in (moto)")
         self._running.push_async_callback(self.aws.stop)
         await self.aws.start()
@@ -130,7 +141,7 @@ class Stack:
             invoke_streaming=self.lambda_service.invoke_streaming,
         )
         self._running.push_async_callback(gateway.stop)
-        await gateway.start(listening)
+        await gateway.start(self._listening)
         for function in functions:
             self._poll(function)
 
@@ -180,18 +191,37 @@ def chosen_port(environ: Mapping[str, str]) -> int:
 
 
 async def serve(environ: Mapping[str, str], state: Path) -> None:
-    """`make dev`: the stack until Ctrl-C or SIGTERM. `stack.json` is there for as long as it is ready."""
+    """`make dev`: the stack until Ctrl-C or SIGTERM. `stack.json` is there for as long as it is ready.
+
+    Raises SettingError, TemplateError, StartError, and BedFailed if the file that BED names cannot become the music.
+    """
+    song = Path(environ["BED"]).expanduser() if environ.get("BED") else None
+    if song and not song.is_file():
+        raise SettingError(f'BED: "{song}" is no file; a song as MP3, OGG, FLAC, M4A or WAV would be right')
+    stack = Stack(
+        chosen_port(environ),
+        settings={"DefaultBed": BED} if song else {},
+        environ=environ,
+        tell=_tell,
+        on_log=_tell_log,
+        on_report=_tell_report,
+    )
+    stack.prepare()
     ready = state / "stack.json"
-    stack = Stack(chosen_port(environ), environ=environ, tell=_tell, on_log=_tell_log, on_report=_tell_report)
     state.mkdir(exist_ok=True)
-    ready.unlink(missing_ok=True)
+    ready.unlink(missing_ok=True)  # of a stack that was killed: who waits for the file waits for this one
+    told = ""
     try:
         async with stack:
-            _write_private(ready, json.dumps(stack.state(), indent=2) + "\n")
+            if song:
+                await make_bed(stack.base_url, stack.api_key, stack.bed, song, _tell)
+            told = json.dumps(stack.state(), indent=2) + "\n"
+            _write_private(ready, told)
             _tell_ready(stack.state(), ready)
             await asyncio.Event().wait()
     finally:
-        ready.unlink(missing_ok=True)
+        if ready.exists() and ready.read_text(encoding="utf-8") == told:  # and not that of a stack on another port
+            ready.unlink()
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -233,7 +263,7 @@ def main(state: Path = STATE) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     try:
         asyncio.run(_until_told(serve(os.environ, state)))
-    except (SettingError, TemplateError, StartError) as error:
+    except (SettingError, TemplateError, StartError, BedFailed) as error:
         print(f"the stack cannot start: {error}", file=sys.stderr)
         return 2
     return 0

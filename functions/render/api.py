@@ -58,10 +58,9 @@ class Api:
 
     def show_call(self, request: "Request") -> tuple[int, Any]:
         call, now_ms = self._call(request), self.clock.now_ms()
-        pending = [status_of(call, speech, now_ms) for speech in call.speeches]
-        known = {status.speech_id for status in pending}
-        over = [r.status for r in self.speaking.speeches.latest(call.call_sid, LATEST) if r.speech_id not in known]
-        speeches = [_speech_shown(status) for status in [*reversed(over), *pending]]
+        told = {r.order: r.status for r in self.speaking.speeches.latest(call.call_sid, LATEST)}
+        told |= {speech.order: status_of(call, speech, now_ms) for speech in call.speeches}
+        speeches = [_speech_shown(told[order]) for order in sorted(told)]
         return 200, {**self._call_shown(call, now_ms), "speeches": speeches}
 
     def end_call(self, request: "Request") -> tuple[int, Any]:

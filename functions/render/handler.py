@@ -64,9 +64,13 @@ def built() -> tuple[Api, Work, Background]:
         background=background,
         manner=Manner(),
     )
+
+    def keep_audio(key: str, body: bytes, content_type: str) -> None:
+        sounds.put(key, body, content_type=content_type)
+
     bed_room = BedRoom(beds, sounds, S3Uploads(s3, storage.bucket), make_bed, events, clock)
     bed_change = BedChange(calls, beds, studio.fade)
-    api = Api(speaking, Silencing(speaking), bed_room, bed_change, engine, sounds.put)
+    api = Api(speaking, Silencing(speaking), bed_room, bed_change, engine, keep_audio)
     return api, Work(speaking, bed_room, warn), background
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from duckline import schedule
 from duckline.berth import Berth, Interruption, Manner, berth, interruption, is_next, longest_voice_frames
-from duckline.call import BedSpan, Call, Part, Speech, playhead
+from duckline.call import Call, Part, Speech, playhead
 from duckline.errors import Conflict, DucklineError, NotFound, Unavailable, Unspeakable
 from duckline.records import SpeechRecord, SpeechStatus, status_of
 from duckline.stores import Calls, Lost, NotReached, Speeches
@@ -44,8 +44,8 @@ class Studio(Protocol):
     def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
         """One piece made ready, cut at its pauses where it is longer than that. Raises DucklineError, NotReached."""
 
-    def depth(self, voice: Voice) -> Callable[[BedSpan], float]:
-        """How far each bed goes down under this voice, as a gain."""
+    def depth(self, call: Call, voice: Voice) -> Callable[[int], float]:
+        """How far the music goes down under this voice, as a gain, by the frame at which the voice begins."""
 
     def clip(self, call: Call, place: Berth, voice: Voice | None, cut_at: int | None = None) -> str:
         """Mixes and stores the clip of `place`; answers with its id. Voices that sound at `cut_at` fade out in it."""
@@ -225,7 +225,7 @@ class Speaking:
         self, call: Call, speech: Speech, voice: Voice, *, more: bool, guard_frames: int, at_once: bool
     ) -> Call:
         """The call with `voice` in its place, its clip stored."""
-        depth = self.studio.depth(voice)
+        depth = self.studio.depth(call, voice)
         if not at_once:
             place = berth(call, speech, voice.frames, depth, guard_frames=guard_frames, manner=self.manner)
             part = Part(self.studio.clip(call, place, voice), place.duck, place.voice_at)

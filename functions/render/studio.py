@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
-from duckline.sound.decode import decode
 
 from duckline import shipped
 from duckline.bed import Playlist
@@ -16,8 +15,9 @@ from duckline.errors import Unavailable
 from duckline.records import SpeechRecord
 from duckline.script import parts
 from duckline.sound import mulaw
+from duckline.sound.decode import decode
 from duckline.sound.mix import Voice as Sounding
-from duckline.sound.mix import crossfade, gain_curve, mix_clip
+from duckline.sound.mix import crossfade, depth_over, gain_curve, mix_clip
 from duckline.sound.speech import Ready, from_bytes, make_ready, to_bytes
 from duckline.stores import Sounds
 from duckline.timeline import FRAME_BYTES, FRAME_SAMPLES, FRAMES_PER_SECOND
@@ -50,7 +50,10 @@ class Studio:
 
     def _ready(self, record: SpeechRecord, line: str) -> tuple[str, Ready]:
         """Speech made ready: out of the bucket if the same was made before."""
-        said = record.audio_key or "\n".join((self.engine.name, record.voice, "ssml" if record.ssml else "text", line))
+        said = record.audio_key
+        if not said:
+            voice = self.engine.check_voice(record.voice or None)
+            said = "\n".join((self.engine.name, voice, "ssml" if record.ssml else "text", line))
         digest = hashlib.sha256("\n".join((READY_FORM, said)).encode()).hexdigest()
         key = f"voices/{digest[:32]}.pcm"
         kept = self._object(key)
@@ -70,8 +73,12 @@ class Studio:
         self._keep(key, body)
         return key, ready
 
-    def depth(self, voice: Voice) -> Callable[[BedSpan], float]:
-        return lambda span: self.ducking.depth(voice.level_dbov, self._playlist(span.version).level_dbov)
+    def depth(self, call: Call, voice: Voice) -> Callable[[int], float]:
+        def depth_at(frame: int) -> float:
+            bed_dbov = self._playlist(bed_at(call, frame).version).level_dbov
+            return depth_over(self.music(call, frame, voice.frames), voice.level_dbov, bed_dbov, self.ducking)
+
+        return depth_at
 
     # -- clips ----------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The work queue: uploads that become beds, and speeches that somebody has to go on with."""
 
 import json
-import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ class Work:
 
     def _do(self, message: dict[str, Any]) -> None:
         if message.get("detail-type") == "Object Created":
-            self.bed_room.render(urllib.parse.unquote_plus(message["detail"]["object"]["key"]))
+            self.bed_room.render(message["detail"]["object"]["key"])
             return
         try:
             if message["kind"] == "go_on":

@@ -54,14 +54,14 @@ events = EventBridgeEvents(cache(lambda: boto3.client("events", config=PATIENT))
 secrets = Secrets(boto3.client("secretsmanager", config=PATIENT), clock.monotonic_ms)
 STREAM_KEY = text(os.environ, "DUCKLINE_STREAM_KEY_SECRET")
 DELIVERY = Delivery.from_environment(os.environ)
-LEAD_MS = number(os.environ, "DUCKLINE_LEAD_SECONDS", low=0.25, high=5, default=1.0) * 1000
+LEAD_MS = number(os.environ, "DUCKLINE_LEAD_SECONDS", low=0.3, high=5, default=1.0) * 1000
 FORMAT = choice(os.environ, "DUCKLINE_STREAM_FORMAT", ("mulaw", "pcm16"), default="mulaw")
 
 
 def handler(event: dict, context) -> StreamedResponse:
     """`GET /stream/<token>.wav` for a window; HEAD has no effect, Range is ignored."""
     try:
-        window = stream_token.read(secrets.values(STREAM_KEY), _token(event["rawPath"]), clock.now_ms() / 1000)
+        window = _window(event["rawPath"].rpartition("/")[2].removesuffix(".wav"))
         if event["requestContext"]["http"]["method"] == "HEAD":
             return StreamedResponse(200, HEADERS, [])
         playing = Playing(_services(), DELIVERY, lead_ms=LEAD_MS)
@@ -77,8 +77,13 @@ def handler(event: dict, context) -> StreamedResponse:
     return StreamedResponse(200, HEADERS, _body(playing, call.window_until - call.window_from))
 
 
-def _token(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(".wav")
+def _window(token: str) -> stream_token.Token:
+    """What `token` lets in; a key that has just been rotated is asked for. Raises Forbidden."""
+    now_s = clock.now_ms() / 1000
+    try:
+        return stream_token.read(secrets.values(STREAM_KEY), token, now_s)
+    except Forbidden:
+        return stream_token.read(secrets.fresh(STREAM_KEY), token, now_s)
 
 
 def _services() -> Services:

@@ -126,6 +126,7 @@ class Playing:
 
     def _finish(self, sent: int) -> None:
         """Says that all has been sent, while the caller still hears the lead."""
+        self.books.settle(self.call, self._heard(self.clock.now_ms()), self.clock, self.patience_ms)
         give_up_at_ms = self.clock.monotonic_ms() + self.lead_frames * FRAME_MS
         while self._seal(sent, sent, done=True) and self.call.done != self.hold.epoch:
             if self.clock.monotonic_ms() >= give_up_at_ms:
@@ -155,24 +156,28 @@ class Playing:
             return True
         now_ms = self.clock.now_ms()
         over = self.books.keep(self.call, self._heard(now_ms), now_ms)
-        self.sealing = self.background(
-            self.calls.seal, self.call.call_sid, self.hold, to, now_ms=now_ms, done=done, over=over
-        )
+        self.sealing = self.background(self._sealed, to, now_ms, done, over)
         self.clock.wait(self.sealing, self.clock.monotonic_ms() + self.patience_ms)
         if not self.sealing.done():
             self.tally.unsealed_steps += 1
             return True
-        try:
-            learned = self.sealing.result()
-        except Lost as lost:
-            self.tally.ended_by = "hang-up" if lost.current is None or lost.current.ended else "another fetch"
+        answer = self.sealing.result()
+        if isinstance(answer, Lost):
+            self.tally.ended_by = "hang-up" if answer.current is None or answer.current.ended else "another window"
             return False
-        except NotReached as silence:
+        if isinstance(answer, NotReached):
             self.tally.unsealed_steps += 1
-            self.log("the table cannot be reached", call_sid=self.call.call_sid, reason=str(silence))
+            self.log("the table cannot be reached", call_sid=self.call.call_sid, reason=str(answer))
             return True
-        self._learn(learned, sent)
+        self._learn(answer, sent)
         return True
+
+    def _sealed(self, to: int, now_ms: int, done: bool, over: tuple[str, ...]) -> Call | Lost | NotReached:
+        """The seal's answer, whatever it is: in the background an exception would count as a fault."""
+        try:
+            return self.calls.seal(self.call.call_sid, self.hold, to, now_ms=now_ms, done=done, over=over)
+        except (Lost, NotReached) as answer:
+            return answer
 
     def _heard(self, now_ms: int) -> int:
         return surely_heard(self.call, now_ms, self.delivery.margin_ms(self.call) + self.tally.late_ms)
@@ -219,17 +224,15 @@ class Playing:
 
     def _clip(self, stretch: Stretch, until_ms: float) -> bytes | None:
         """The clip's frames; None if they cannot be had, or if its beginning or what it follows could not."""
-        clip = stretch.clip
-        opens = stretch.start == max(clip.start, self.call.window_from)
-        if not opens and clip.clip not in self.begun:
-            return None
-        if clip.start <= self.left_out_until and clip.clip not in self.begun:
-            sound = None
-        else:
+        clip, sound = stretch.clip, None
+        is_joined = clip.clip in self.begun
+        opens = stretch.start == max(clip.start, self.call.window_from) and clip.start > self.left_out_until
+        if is_joined or opens:
             sound = self.sources.clip(self.call.call_sid, clip, stretch.start, stretch.end, until_ms)
         if sound is None:
+            if clip.end > self.left_out_until:
+                self.log("clip left out", call_sid=self.call.call_sid, clip=clip.clip, frame=stretch.start)
             self.left_out_until = max(self.left_out_until, clip.end)
-            self.log("clip not to be had in time", call_sid=self.call.call_sid, clip=clip.clip, frame=stretch.start)
         else:
             self.begun.add(clip.clip)
         return sound

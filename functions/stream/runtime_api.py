@@ -82,9 +82,7 @@ class ResponseStream:
         self._connection, self._path, self.begun = connection, path, False
 
     def write(self, chunk: bytes) -> None:
-        """Send one chunk at once: http.client sets TCP_NODELAY. An empty one would end the body and is left out."""
-        if not chunk:
-            return
+        """Send one chunk at once: http.client sets TCP_NODELAY. It must hold something: an empty one ends the body."""
         try:
             if not self.begun:
                 self._begin()

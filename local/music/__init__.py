@@ -15,13 +15,13 @@ from local.music.players import lead
 from local.music.room import Track, mix, place
 from local.music.score import Note, Score
 
-__all__ = ["ENCORE_S", "MOODS", "SAMPLE_RATE_HZ", "compose", "write_encoded"]
+__all__ = ["MOODS", "SAMPLE_RATE_HZ", "compose", "with_encore", "write_encoded"]
 
 MOODS: tuple[str, ...] = tuple(SCORES)
 
 # A bed is made by fading a file's end into its beginning, for two seconds. A file that goes on into its own repetition
-# for that long meets itself there: the bed keeps every bar, and the loop stays the composed one. The half second more is
-# for rounding down to whole seconds.
+# for that long meets itself there: the bed keeps every bar, and the loop stays the composed one. The half second more
+# is for rounding down to whole seconds.
 ENCORE_S = 2.5
 
 
@@ -50,8 +50,12 @@ def write_encoded(mood: str, path: Path) -> None:
         RuntimeError: ffmpeg could not write the file.
     """
     codec(path)  # refuses a wrong name before the work is done
-    loop = compose(mood)
-    encode(np.concatenate([loop, loop[: round(ENCORE_S * SAMPLE_RATE_HZ)]]), path)
+    encode(with_encore(compose(mood)), path)
+
+
+def with_encore(loop: np.ndarray) -> np.ndarray:
+    """`loop` and ENCORE_S of its repetition."""
+    return np.concatenate([loop, loop[: round(ENCORE_S * SAMPLE_RATE_HZ)]])
 
 
 def _perform(score: Score) -> Iterator[Track]:

@@ -19,9 +19,8 @@ def main(arguments: list[str]) -> int:
     try:
         if asked.mood and asked.path:
             write_encoded(asked.mood, asked.path)
-            print(
-                f"{asked.path}: {asked.mood}, {SCORES[asked.mood].seconds} s and an encore, {asked.path.stat().st_size / 1e6:.1f} MB"
-            )
+            seconds, megabytes = SCORES[asked.mood].seconds, asked.path.stat().st_size / 1e6
+            print(f"{asked.path}: {asked.mood}, {seconds} s and an encore, {megabytes:.1f} MB")
         if asked.sheet:
             from local.music.sheet import draw  # matplotlib takes longer to load than a mood to compose
 

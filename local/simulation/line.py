@@ -42,6 +42,7 @@ class Line:
         self.fetches: list[Fetch] = []
         self.hung_up_ms: float | None = None
         self.gaps: list[float] = []
+        self.fetched_twice: set[int] = set()  # of two fetches at once the caller hears one, and nobody says which
         self.is_troubled = False
 
     def live(self, sid: str) -> None:
@@ -94,7 +95,7 @@ class Line:
                 self.world.sleep(20)
             if second.arrivals:
                 self._remember(fetch, second.arrivals[0][0])
-                fetch.is_heard = False
+                self.fetched_twice |= {fetch.number, second.number}
                 fetch, began_ms = second, self.world.time_ms
             broken_ms = killed_ms = None
         if broken_ms is not None or killed_ms is not None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from duckline.berth import Manner
 from duckline.call import Call
-from duckline.delivery import Delivery
+from duckline.delivery import HEARD_MARGIN_MS, Delivery
 from duckline.errors import DucklineError
-from duckline.records import BedRecord, SpeechRecord, speech_id_for
+from duckline.records import BedRecord, SpeechRecord, speech_id_for, status_of
 from duckline.stores import NotReached
 from duckline.stores.findings import MemoryFindings
 from local.simulation import sound
@@ -17,7 +17,7 @@ from local.simulation.cloud import Cloud, Faults, Queue
 from local.simulation.line import Line, Trouble
 from local.simulation.rules import RuleBroken, Told, Watch, check_heard, check_speeches
 from local.simulation.streaming import Fetch, fetched
-from local.simulation.world import Process, World
+from local.simulation.world import START_MS, Process, World
 from render.beds import BedChange
 from render.silencing import Silencing
 from render.speaking import Speaking
@@ -262,12 +262,15 @@ class Run:
             if self._is_busy():
                 call = self.cloud.calls.get(SID)
                 raise RuleBroken(f"5: still pending long after the last request: {call.pending}")
+            world.run(world.time_ms + HEARD_MARGIN_MS + 1000)
         self._hang_up()
         self._raise_crashes()
         call = self.cloud.calls.get(SID)
         substitutes = bool(plan.faults.bucket_down or plan.faults.bucket_slow)
         check_heard(self.line, self.watch, substitutes=substitutes)
-        check_speeches(call, self.cloud, self.line, self.voices, self.told, calm=plan.is_calm and not self.line.is_troubled)
+        check_speeches(
+            call, self.cloud, self.line, self.voices, self.told, calm=plan.is_calm and not self.line.is_troubled
+        )
         for fetch in self.line.fetches:
             if fetch.late_ms > 0:
                 raise RuleBroken(f"6: {fetch.process.name} was {fetch.late_ms:.0f} ms late")
@@ -275,7 +278,8 @@ class Run:
 
     def _is_busy(self) -> bool:
         call = self.cloud.calls.get(SID)
-        return any(speech.outcome is None for speech in call.speeches)
+        now_ms = START_MS + self.world.time_ms
+        return any(status_of(call, s, now_ms).state in ("scheduled", "playing") for s in call.speeches)
 
     def _hang_up(self) -> None:
         world = self.world
@@ -297,7 +301,9 @@ class Run:
             if not fetch.is_over and not fetch.process.is_dead:
                 raise RuleBroken(f"7: {fetch.process.name} goes on after the hang-up")
             if fetch.over_ms > self.ended_ms + STOPPED_WITHIN_MS:
-                raise RuleBroken(f"7: {fetch.process.name} stopped {fetch.over_ms - self.ended_ms:.0f} ms after the end")
+                raise RuleBroken(
+                    f"7: {fetch.process.name} stopped {fetch.over_ms - self.ended_ms:.0f} ms after the end"
+                )
 
     def _raise_crashes(self) -> None:
         for name, error in self.world.crashes:

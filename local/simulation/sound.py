@@ -88,18 +88,18 @@ class SymbolicStudio:
         self.sounds, self.numbers, self.delay = sounds, voices, delay
 
     def lines(self, record: SpeechRecord) -> list[str]:
-        return record.text.split(",")
+        return [f"{number}:{line}" for number, line in enumerate(record.text.split(","))]
 
     def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
         self.delay("synthesis")
-        key = f"{record.speech_id}/{record.text.split(',').index(line)}"
-        frames = int(line)
+        number, frames = map(int, line.split(":"))
+        key = f"{record.speech_id}/{number}"
         self.numbers.frames[self.numbers.number(key)] = frames
         cuts = list(range(0, frames, longest_frames))
         return [Voice(key, first, min(longest_frames, frames - first), -22.0) for first in cuts]
 
-    def depth(self, voice: Voice) -> Callable[[BedSpan], float]:
-        return lambda span: DEPTH
+    def depth(self, call: Call, voice: Voice) -> Callable[[int], float]:
+        return lambda frame: DEPTH
 
     def warm(self, call: Call) -> None:
         self.delay("bucket")

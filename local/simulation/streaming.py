@@ -23,7 +23,6 @@ class Fetch:
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)
     is_over: bool = False
     is_connected: bool = True
-    is_heard: bool = True
     is_remembered: bool = False
     over_ms: float = 0.0
     late_ms: float = 0.0

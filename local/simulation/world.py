@@ -112,7 +112,7 @@ class Process:
         def guarded() -> Any:
             try:
                 return function(*args)
-            except Exception as error:  # noqa: BLE001 - reported by the run
+            except Exception as error:
                 self.world.crashes.append((self.name, error))
                 raise
 

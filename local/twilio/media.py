@@ -147,6 +147,7 @@ class Fetch:
             yield response
 
     def _judge(self, response: aiohttp.ClientResponse) -> None:
+        """CallFault if Twilio would not play what comes with these headers."""
         url = self._window.url
         partial = response.status == 206 and response.headers.get("Content-Range", "").startswith("bytes 0-")
         if response.status != 200 and not (partial and self._behaviour.range_header):
@@ -196,6 +197,7 @@ class Fetch:
             self._take(at, whole)
 
     def _hand_on_rest(self, at: float) -> None:
+        """What the proxy still holds when the body is over."""
         rest = bytes(self._joined)
         self._joined.clear()
         if rest:
@@ -232,6 +234,7 @@ class Fetch:
         self._no_more(at)
 
     def _no_more(self, at: float) -> None:
+        """All that will be played has come by `at`."""
         window = self._window
         window.problems = self._reader.problems
         window.left_over_bytes = self._reader.left_over_bytes

@@ -112,8 +112,8 @@ class Player:
             if window.ended_at is not None:
                 await self._clock.sleep_until(window.ended_at)
                 window.play_out.play_to(window.ended_at)
-            if window.failed:
-                await fetch
+            if fetch.done():
+                await fetch  # for what it failed of
         except CallFault as fault:
             if self._behaviour.failed_play_ends_call:
                 raise

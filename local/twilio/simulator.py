@@ -19,9 +19,9 @@ CALLED_NUMBER = "+15005550006"  # Twilio's magic number for tests
 class SimulatedTwilio:
     """Places calls to an application on this machine and plays to their callers what it answers.
 
-    It lives in the event loop that places its calls and takes little of it (a call costs next to nothing between two
-    chunks). Whatever keeps that loop busy delays its requests, but makes no gap in a recording so long as it is shorter
-    than the stream's lead: see `local.twilio.playback` and `Window.longest_wait_in_socket_s`.
+    It lives in the event loop that places its calls and takes little of it: a call does something only when a chunk
+    comes or a verb ends. Whatever keeps that loop busy delays its requests, but makes no gap in a recording while it
+    is shorter than the stream's lead less one chunk: see `local.twilio.playback` and `local.twilio.loopback`.
 
     Args:
         auth_token: the account's; what webhooks are signed with.

@@ -26,8 +26,11 @@ class Window:
         closed_by: who ended the request: `server`, `limit` (15 s), `player` (all was played, or a key stopped it),
             `caller` (hang-up), or `` while it is open.
         truncated: fewer bytes came than the header declared, or the connection broke off.
-        longest_wait_in_socket_s: how long bytes lay in the kernel before the simulator read them, at most: below the
-            stream's lead, no gap can be the simulator's own.
+        failed: nothing could be played; the call's `errors` say why.
+        problems: what is wrong with the header but can be lived with.
+        left_over_bytes: what came after the audio that the header declares.
+        longest_wait_in_socket_s: how long bytes lay in the kernel before the simulator read them, at most. While it is
+            well below the stream's lead, no gap can be the simulator's own.
     """
 
     def __init__(self, url: str, line: Line, play_out: PlayOut, asked_at: float) -> None:

@@ -4,10 +4,12 @@ import base64
 import json
 import logging
 import socketserver
+import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -400,6 +402,18 @@ def test_a_runtime_without_a_lambda_says_where_it_looked():
         address = "{}:{}".format(*closed.server_address)
     with pytest.raises(RuntimeApiLost, match=f"GET /invocation/next at {address}"):
         run("json.loads", address, {})
+
+
+def test_the_bootstrap_looks_for_code_where_the_managed_runtime_does_and_in_its_order(tmp_path):
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH $1 $2"')
+    python.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": "/var/runtime", "LAMBDA_RUNTIME_DIR": "/var/runtime"}
+    bootstrap = Path(runtime.__file__).with_name("bootstrap")
+    ran = subprocess.run(
+        [bootstrap, "python3.13", "/var/runtime/bootstrap.py"], env=environ, capture_output=True, text=True
+    )
+    assert ran.stdout.strip() == "/var/task:/opt/python:/var/runtime:/var/runtime -u -c"
 
 
 def test_every_log_line_is_one_json_object_with_the_request_id(lambda_of, serve):

@@ -187,13 +187,18 @@ class Desk:
         return stream_token.read(STREAM_KEY, name, self.now_ms / 1000)
 
     def plays(self, seconds: float, *, sealed: int | None = None, done: bool = False) -> None:
-        """The stream takes hold of the call's window, seals as far as that, and time passes."""
+        """The stream takes hold of the call's window, time passes, and it has sealed as far as that."""
         call = self.calls.get(SID)
         held = take_hold(call, "h", now_ms=self.now_ms, margin_ms=0, first_frames=50, longest_frames=45_000)
         call = self.calls.write(call, held, exact=True)
         to = call.window_until if done else sealed or call.sealed
-        self.calls.seal(SID, Hold(call.epoch, "h"), to, now_ms=self.now_ms, done=done)
         self.pass_s(seconds)
+        self.calls.seal(SID, Hold(call.epoch, "h"), to, now_ms=self.now_ms, done=done)
+
+    def seals(self, to: int) -> None:
+        """The stream that holds the call's window promises the frames below `to`, as of now."""
+        call = self.calls.get(SID)
+        self.calls.seal(SID, Hold(call.epoch, call.holder), to, now_ms=self.now_ms)
 
     def pass_s(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)

@@ -91,9 +91,9 @@ def test_a_callback_before_the_call_leaves_a_tombstone_and_tells_nobody(desk):
     tombstone = desk.calls.get(SID)
     assert (tombstone.beds, tombstone.ended, tombstone.end_reason) == ((), True, "completed")
     assert tombstone.started_at_ms == desk.now_ms  # from which the table counts how long it keeps an item
-    assert desk.events.messages == []
     call_over(desk)
     assert desk.calls.get(SID) == tombstone
+    assert desk.events.messages == []
 
 
 def test_a_call_that_begins_while_its_tombstone_is_laid_is_ended(desk):
@@ -132,8 +132,8 @@ def test_what_was_not_heard_is_cancelled_and_its_history_written(live):
 
 def test_a_speech_that_was_heard_just_before_is_finished(live):
     live.speak("sp_heard", start=550)
-    live.change(sealed=800)
     live.pass_s(20)
+    live.seals(800)
     call_over(live)
     assert live.speeches.get(SID, "sp_heard").state == "finished"
     assert live.events.types == ["call.ended", "speech.finished"]
@@ -141,8 +141,8 @@ def test_a_speech_that_was_heard_just_before_is_finished(live):
 
 def test_a_speech_that_the_hang_up_cut_short_is_cancelled(live):
     live.speak("sp_cut", start=550, frames=200)
-    live.change(sealed=700)
     live.pass_s(13)
+    live.seals(700)
     call_over(live)
     cut = live.speeches.get(SID, "sp_cut")
     assert (cut.state, cut.starts_at_ms) == ("cancelled", 556 * 20)

@@ -104,7 +104,8 @@ def test_a_call_from_its_beginning_to_its_end(entry, desk, logged):
     second = ask("/voice/next", again.partition("?")[2])
     assert desk.verbs(second)[-1][1].endswith("/voice/next?epoch=2")
     call = entry.calls.get(SID)
-    assert (call.epoch, call.window_from, call.speech("sp_1").again) == (2, 200, 1)
+    assert (call.epoch, call.holder, call.speech("sp_1").again) == (2, "", 1)
+    assert call.window_from == call.sealed >= 200
     assert messages() == [{"kind": "speak", "call_sid": SID}]
 
     assert ask("/voice/status", form=[("CallSid", SID), ("CallStatus", "completed")]) == {"statusCode": 204}
@@ -148,6 +149,16 @@ def test_a_table_that_is_gone_is_logged_once_and_the_line_kept_alive(entry, desk
     assert (line["message"], line["call_sid"], line["route"]) == ("webhook failed", SID, "/voice")
     assert "ResourceNotFoundException" in line["exception"]
     assert "+1415" not in json.dumps(line)
+
+
+def test_a_notice_that_fails_is_logged_and_costs_the_caller_nothing(entry, desk, logged):
+    boto3.client("sqs").delete_queue(QueueUrl=ENVIRONMENT["DUCKLINE_WORK_QUEUE_URL"])
+    entry.notices.ask_for_makers(SID)
+    assert entry.handler(desk.request("/voice", FORM), None)["statusCode"] == 200
+    entry.background.settle(5000)
+    [line] = logged()
+    assert (line["message"], line["level"]) == ("background work failed", "WARNING")
+    assert "NonExistentQueue" in line["error"]
 
 
 def run(program, **changed):

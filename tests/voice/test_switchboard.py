@@ -100,7 +100,7 @@ def test_input_goes_on_with_the_music(desk):
     desk.post("/voice")
     desk.plays(30, sealed=1550)
     assert desk.opened(desk.post("/voice/input", "epoch=1", Digits="1")) == Token(SID, 2)
-    assert desk.calls.get(SID).window_from == 1550
+    assert desk.calls.get(SID).window_from in range(1550, 1600)
 
 
 @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
@@ -278,7 +278,7 @@ def test_a_queue_and_a_bus_that_are_down_cost_the_caller_nothing(desk):
     response = desk.post("/voice")
     desk.plays(0)
     desk.speak("sp_cut", start=100)
-    desk.change(sealed=180)
     desk.pass_s(1)
+    desk.seals(180)
     assert desk.opened(desk.follow(response)) == Token(SID, 2)
     assert len(desk.background.failed) == 2

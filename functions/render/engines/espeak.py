@@ -3,7 +3,9 @@
 https://github.com/espeak-ng/espeak-ng/blob/master/src/include/espeak-ng/speak_lib.h
 """
 
+import atexit
 import ctypes
+import shutil
 import tempfile
 import threading
 from functools import cached_property
@@ -92,7 +94,7 @@ class EspeakEngine:
         self._library.espeak_Terminate()
         rate_hz = self._library.espeak_Initialize(_SYNCHRONOUS, 0, self._data_path.encode(), _DO_NOT_EXIT)
         if rate_hz <= 0:
-            raise Unavailable(f"eSpeak NG does not find its data in {self._data_path}")
+            raise Unavailable(f"eSpeak NG does not start with the data in {self._data_path}")
         return rate_hz
 
     @cached_property
@@ -104,23 +106,24 @@ class EspeakEngine:
     @cached_property
     def _data_path(self) -> str:
         path = espeakng_loader.get_data_path()
+        if not Path(path, "phontab").exists():  # looked for here: the library takes a second start for a good one
+            raise Unavailable(f"eSpeak NG's data are not in {path}; install espeakng-loader anew")
         if len(path) <= _LONGEST_DATA_PATH:
             return path
-        self._shortcut = tempfile.TemporaryDirectory(prefix="espeak")  # goes when this engine goes
-        link = Path(self._shortcut.name, "espeak-ng-data")
+        folder = tempfile.mkdtemp(prefix="espeak")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        link = Path(folder, "espeak-ng-data")
         link.symlink_to(path)
         return str(link)
 
     @cached_property
     def _voices(self) -> tuple[str, ...]:
-        """The languages, except those that need MBROLA's own voices."""
+        """The first language of each voice, which is its name here."""
         self._start()
-        listed = self._library.espeak_ListVoices(None)
-        voices = []
-        for voice in listed:
+        voices = set()
+        for voice in self._library.espeak_ListVoices(None):
             if not voice:
                 break
-            if not voice.contents.identifier.startswith(b"mb/"):
-                languages = ctypes.cast(voice.contents.languages, ctypes.c_void_p).value
-                voices.append(ctypes.string_at(languages + 1).decode())
+            languages = ctypes.cast(voice.contents.languages, ctypes.c_void_p).value
+            voices.add(ctypes.string_at(languages + 1).decode())
         return tuple(sorted(voices))

@@ -6,7 +6,7 @@ Pure functions from a call to a place. `duckline.schedule` puts a clip there onc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from duckline.call import BedSpan, Call, Part, Speech, bed_at, fade_clips
+from duckline.call import Call, Part, Speech, standing_beds
 from duckline.envelope import DOWN_FRAMES, FADE_OUT_FRAMES, HOLD_FRAMES, UP_FRAMES, Duck, gain_after
 
 EDGE_FRAMES = 10  # the first and last 200 ms of a window fade, and no voice sounds there
@@ -44,15 +44,15 @@ def berth(
     call: Call,
     speech: Speech,
     voice_frames: int,
-    depth: Callable[[BedSpan], float],
+    depth: Callable[[int], float],
     *,
     guard_frames: int,
     manner: Manner,
 ) -> Berth:
     """Where `voice_frames` of voice go, behind all that is placed before them.
 
-    `guard_frames` lie between the sealed edge and the earliest start: what the stream will seal while the clip is made.
-    The voice never lies across the end of a window.
+    `depth` gives the music's gain under a voice that begins at a frame. `guard_frames` lie between the sealed edge and
+    the earliest start: what the stream will seal while the clip is made. The voice never lies across a window's end.
     """
     floor = call.sealed + guard_frames
     behind, quiet_from = _last_voice(call, speech, manner)
@@ -84,7 +84,7 @@ def interruption(
     call: Call,
     speech: Speech,
     voice_frames: int,
-    depth: Callable[[BedSpan], float],
+    depth: Callable[[int], float],
     *,
     guard_frames: int,
     manner: Manner,
@@ -105,14 +105,14 @@ def interruption(
 
 
 def _berth(
-    call: Call, start: int, voice_at: int, voice_frames: int, depth: Callable[[BedSpan], float], manner: Manner
+    call: Call, start: int, voice_at: int, voice_frames: int, depth: Callable[[int], float], manner: Manner
 ) -> Berth:
     duck = Duck(
         start=start,
         down=manner.down_frames,
         up_at=voice_at + voice_frames,
         up=manner.up_frames,
-        depth=_stored(depth(bed_at(call, voice_at))),
+        depth=_stored(depth(voice_at)),
         gain_in=_stored(gain_after(call.ducks, start)),
     )
     return Berth(duck, voice_at)
@@ -176,5 +176,5 @@ def fade_berth(call: Call, *, guard_frames: int, manner: Manner) -> Berth | None
 
 def bed_change_at(call: Call, *, guard_frames: int) -> int:
     """Where a change of bed can begin: after the last placed speech, and after a fade that is under way."""
-    ends = [part.end for part in call.parts] + [clip.end for clip in fade_clips(call) if clip.start < call.sealed]
+    ends = [part.end for part in call.parts] + [span.start + span.fade_frames for span in standing_beds(call)]
     return max([call.sealed + guard_frames, *ends])

@@ -197,6 +197,18 @@ def bed_at(call: Call, frame: int) -> BedSpan:
     return [span for span in call.beds if span.start <= frame or span is call.beds[0]][-1]
 
 
+def is_past(span: BedSpan, call: Call) -> bool:
+    """Whether `span` has been followed by another, so that dropping it changes nothing that is to come."""
+    return any(span.start < other.start and other.start + other.fade_frames <= call.sealed for other in call.beds)
+
+
+def standing_beds(call: Call) -> tuple[BedSpan, ...]:
+    """The beds that another change of bed leaves: what is heard, and what speech has been mixed over already."""
+    last_spoken = max((part.end for part in call.parts), default=0)
+    is_due = max(call.sealed, last_spoken - 1)
+    return tuple(span for span in call.beds if not is_past(span, call) and span.start <= is_due)
+
+
 def playhead(call: Call, now_ms: float) -> int:
     """The frame that the caller hears about now, by the time that has passed since the window's stream began."""
     if not call.opened_at_ms:
@@ -207,7 +219,10 @@ def playhead(call: Call, now_ms: float) -> int:
 
 
 def surely_heard(call: Call, now_ms: float, margin_ms: float) -> int:
-    """The frame below which the caller has heard all that was sent, even if the line buffers up to `margin_ms`."""
+    """The frame below which the caller has heard all that was sent, even if the line buffers up to `margin_ms`.
+
+    A stream that has not sealed since may have died then, so time counts only up to its last sign of life.
+    """
     if not call.paced:
         return call.window_from
-    return max(call.window_from, playhead(call, now_ms - margin_ms))
+    return playhead(call, min(now_ms - margin_ms, call.sealed_at_ms))

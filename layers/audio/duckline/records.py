@@ -4,7 +4,8 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 
-from duckline.call import Call, Speech, playhead
+from duckline.call import Call, Speech, playhead, surely_heard
+from duckline.delivery import HEARD_MARGIN_MS
 from duckline.timeline import ms_from_frames
 
 
@@ -83,7 +84,8 @@ def speech_id_for(call_sid: str, idempotency_key: str) -> str:
 
 def status_of(call: Call, speech: Speech, now_ms: float) -> SpeechStatus:
     """What is to be said of a speech that is still in the call's item."""
-    heard = playhead(call, now_ms)
+    # After a hang-up, of which the callback tells late, only what was surely heard counts as heard.
+    heard = surely_heard(call, now_ms, HEARD_MARGIN_MS) if call.ended else playhead(call, now_ms)
     spoken = speech.spoken_parts
     starts_at_ms = ms_from_frames(spoken[0].voice_at) if spoken else None
     whole = spoken and not speech.more and speech.outcome is None

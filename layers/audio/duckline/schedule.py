@@ -8,7 +8,7 @@ speeches keep the order in which they were reserved; and what the caller cannot 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from duckline.call import BedSpan, Call, Part, Speech, bed_at, spoken_clips
+from duckline.call import BedSpan, Call, Part, Speech, is_past, spoken_clips, standing_beds
 from duckline.errors import Conflict, NotFound, TooManyPending
 
 PENDING_LIMIT = 32
@@ -160,10 +160,8 @@ def end(call: Call, *, now_ms: int, reason: str) -> Call:
 
 
 def change_bed(call: Call, span: BedSpan) -> Call:
-    """The call with another bed from `span.start` on; a change that was still to come before is dropped."""
-    kept = tuple(other for other in call.beds if other.start < call.sealed or other is call.beds[0])
-    current = bed_at(replace(call, beds=kept), call.sealed)
-    return replace(call, beds=(*(other for other in kept if other.start >= current.start), span))
+    """The call with another bed from `span.start` on; a change that nothing depends on yet is dropped for it."""
+    return replace(call, beds=(*standing_beds(call), span))
 
 
 # -- what the store must hold to ------------------------------------------------------------------
@@ -185,10 +183,5 @@ def first_change(before: Call, after: Call) -> int | None:
     """The first frame at which the two schedules may sound different; None if they sound the same."""
     differing = set(spoken_clips(before)) ^ set(spoken_clips(after))
     starts = [clip.start for clip in differing]
-    starts += [span.start for span in set(before.beds) ^ set(after.beds) if not _is_past(span, before)]
+    starts += [span.start for span in set(before.beds) ^ set(after.beds) if not is_past(span, before)]
     return min(starts, default=None)
-
-
-def _is_past(span: BedSpan, call: Call) -> bool:
-    """Whether `span` has been followed by another, so that dropping it changes nothing that is to come."""
-    return any(span.start < other.start and other.start + other.fade_frames <= call.sealed for other in call.beds)

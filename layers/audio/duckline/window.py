@@ -9,9 +9,10 @@ from dataclasses import replace
 from duckline.berth import clear_of_windows, longest_voice_frames
 from duckline.call import Call, surely_heard
 from duckline.schedule import speak_again, unheard, unplaced
-from duckline.timeline import FRAMES_PER_SECOND
+from duckline.timeline import FRAMES_PER_SECOND, frames_from_ms
 
 WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins than music
+UNSEALED_MS = 500  # a step, and what two clocks may differ
 
 
 def open_window(call: Call, *, now_ms: int, margin_ms: float, grid_frames: int, paced: bool) -> Call:
@@ -44,13 +45,22 @@ def take_hold(
         call = replace(call, window_until=window_end(call.window_from, call.grid_frames))
     call = _fitted(replace(call, window_until=min(call.window_until, call.window_from + longest_frames)))
     sealed = min(call.window_from + first_frames, call.window_until)
-    return replace(call, holder=holder, opened_at_ms=now_ms, sealed=sealed, sealed_at_ms=now_ms)
+    return replace(call, holder=holder, opened_at_ms=now_ms, sealed=sealed, sealed_at_ms=now_ms, done=call.epoch - 1)
 
 
 def _made_good(call: Call, now_ms: int, margin_ms: float) -> Call:
     if call.done == call.epoch:
         return call
+    call = replace(call, sealed=_perhaps_sent(call, now_ms))
     return speak_again(call, unheard(call, surely_heard(call, now_ms, margin_ms)))
+
+
+def _perhaps_sent(call: Call, now_ms: int) -> int:
+    """The frame up to which a window that broke off may have been sent: a stream goes on when it cannot seal."""
+    if not call.opened_at_ms:
+        return call.sealed
+    since_ms = max(0, now_ms - call.sealed_at_ms) + UNSEALED_MS
+    return min(max(call.sealed, call.window_until), call.sealed + frames_from_ms(since_ms))
 
 
 def window_end(window_from: int, grid_frames: int) -> int:

@@ -127,6 +127,12 @@ def test_a_clip_is_as_long_as_its_duck_says():
     assert len(mix_clip(of(bed(chords), DUCK), DUCK, [])) == (DUCK.end - DUCK.start) * 160
 
 
+def test_a_clip_can_be_over_before_its_ramp_down_would_have_been():
+    short = Duck(start=100, down=10, up_at=101, up=3, depth=0.2)
+    music = of(bed(chords), short)
+    assert mix_clip(music, short, []) == mulaw.encode(music * gain_curve(short, 100, 4))
+
+
 @pytest.mark.parametrize("compose", [chords, beats])
 def test_no_join_and_no_ramp_jumps_further_than_the_music_itself(compose: Callable):
     music = bed(compose)

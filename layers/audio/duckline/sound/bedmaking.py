@@ -19,9 +19,10 @@ from duckline.sound.container import SoundFile, recognise
 from duckline.sound.decode import blocks
 from duckline.sound.downmix import one_channel
 from duckline.sound.limiter import BLOCK_SAMPLES, limited
+from duckline.sound.loop import SHORTEST_S
 from duckline.sound.loudness import SILENT_DBOV, band_mean_square, dbov
 from duckline.sound.reel import Reel
-from duckline.timeline import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SEGMENT_FRAMES
+from duckline.timeline import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SEGMENT_FRAMES
 
 LEVEL_DBOV = -28.0  # between 300 and 3400 Hz
 LEVEL_TOLERANCE_DB = 1.0
@@ -54,7 +55,7 @@ def make_bed(
     playlist = _playlist(body, level_dbov)
     for number, segment in enumerate(playlist.segments):
         first = number * SEGMENT_FRAMES * FRAME_BYTES
-        write(segment.key, body[first : first + segment.frames * FRAME_BYTES])
+        write(segment.key, bytes(body[first : first + segment.frames * FRAME_BYTES]))
         progress(_SHARE_OF_DECODING + (1 - _SHARE_OF_DECODING) * number / len(playlist.segments))
     write(f"beds/{playlist.version}/playlist.json", playlist.to_json().encode())
     progress(1.0)
@@ -72,14 +73,14 @@ def _recorded(sources: Sequence[Path], progress: Callable[[float], None]) -> tup
     for path in sources:
         with _naming(path, among=len(sources)):
             sounds.append(recognise(path, LONGEST_S))
-    total_s = sum(sound.seconds or 0.0 for sound in sounds)
+    total_s = sum(max(sound.seconds or 0.0, SHORTEST_S) for sound in sounds)
     if total_s > LONGEST_S:
         raise TooLarge(f"the {len(sounds)} files last {total_s:.0f} s together; at most {LONGEST_S:.0f} s are taken")
     reel, raised_db = Reel(LONGEST_S), 0.0
     for sound in sounds:
         before_s = reel.seconds
         with _naming(sound.path, among=len(sources)):
-            gain_db = _record(sound, reel, lambda s, at=before_s: progress(min((at + s) / (total_s or LONGEST_S), 1.0)))
+            gain_db = _record(sound, reel, lambda s, at=before_s: progress(min((at + s) / total_s, 1.0)))
         raised_db = max(raised_db, gain_db)
     return reel.loop(), raised_db
 
@@ -90,7 +91,9 @@ def _naming(path: Path, among: int) -> Iterator[None]:
     try:
         yield
     except DucklineError as error:
-        raise type(error)(f"{path.name}: {error}" if among > 1 else str(error)) from error
+        if among == 1:
+            raise
+        raise type(error)(f"{path.name}: {error}") from error
 
 
 def _record(sound: SoundFile, reel: Reel, heard: Callable[[float], None]) -> float:
@@ -112,7 +115,9 @@ def _record(sound: SoundFile, reel: Reel, heard: Callable[[float], None]) -> flo
     in_band = filtered(_at_8_khz(stream, sound.rate_hz), band_pass(LOWEST_HZ, TELEPHONE_HIGH_HZ))
     level_dbov = dbov(band_mean_square(onto_reel(in_band)))
     if samples < FRAME_SAMPLES:
-        raise UnreadableAudio(f"this {sound.kind} lasts {samples / 8:.1f} ms; music of at least 20 ms is needed")
+        raise UnreadableAudio(
+            f"this {sound.kind} lasts {1000 * samples / SAMPLE_RATE_HZ:.1f} ms; music of at least 20 ms is needed"
+        )
     if level_dbov == SILENT_DBOV:
         raise UnreadableAudio(f"this {sound.kind} is silent from beginning to end; music is needed")
     if level_dbov < LEVEL_DBOV - MOST_GAIN_DB:
@@ -142,20 +147,21 @@ def _without_silent_ends(music: np.ndarray, kind: str) -> np.ndarray:
     sounding = np.flatnonzero(powers > _linear(2 * (LEVEL_DBOV - SILENCE_BELOW_DB)))
     first, last = int(sounding[0]), int(sounding[-1]) + 1
     if last - first < frames * LEAST_SOUNDING:
-        raise UnreadableAudio(f"this {kind} is silent but for {(last - first) / 50:.2f} s of {frames / 50:.2f} s")
+        raise UnreadableAudio(f"this {kind} is silent but for {(last - first) * FRAME_MS} ms of {frames * FRAME_MS} ms")
     return music[first * FRAME_SAMPLES : last * FRAME_SAMPLES if last < frames else len(music)]
 
 
 # -- the bed ------------------------------------------------------------------------------------------
 
 
-def _levelled(loop: np.ndarray, headroom_db: float) -> tuple[bytes, float]:
+def _levelled(loop: np.ndarray, headroom_db: float) -> tuple[bytearray, float]:
     """`loop` as µ-law, its peaks limited, raised by up to `headroom_db` for what that took; and its level as heard."""
     scratch = mulaw.Scratch(BLOCK_SAMPLES)
     gain_db = 0.0
     for _ in range(_LEVELLING_TRIES):
-        limit = limited(loop, _linear(gain_db), _linear(PEAK_DBOV))
-        body = b"".join(mulaw.encode(block, scratch) for block in limit)
+        body = bytearray()
+        for block in limited(loop, _linear(gain_db), _linear(PEAK_DBOV)):
+            body += mulaw.encode(block, scratch)
         level_dbov = dbov(band_mean_square(_decoded(body)))
         if abs(level_dbov - LEVEL_DBOV) <= LEVEL_TOLERANCE_DB:
             return body, round(level_dbov, 2)
@@ -166,12 +172,12 @@ def _levelled(loop: np.ndarray, headroom_db: float) -> tuple[bytes, float]:
     )
 
 
-def _decoded(body: bytes) -> Iterator[np.ndarray]:
+def _decoded(body: bytearray) -> Iterator[np.ndarray]:
     for first in range(0, len(body), 16 * BLOCK_SAMPLES):
         yield mulaw.decode(body[first : first + 16 * BLOCK_SAMPLES])
 
 
-def _playlist(body: bytes, level_dbov: float) -> Playlist:
+def _playlist(body: bytearray, level_dbov: float) -> Playlist:
     digest = hashlib.sha256(f"mulaw {SAMPLE_RATE_HZ} Hz, {SEGMENT_FRAMES} frames a segment\n".encode())
     digest.update(body)
     version = digest.hexdigest()[:16]

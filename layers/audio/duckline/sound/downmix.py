@@ -1,55 +1,58 @@
 """Several channels to one, without losing what they hold in opposite phase.
 
 Adding left and right cancels what is the same in both with the sign reversed: whole instruments of some recordings, or
-everything where a cable was wired the wrong way round. So each channel is added with the sign under which more is left.
+everything where a cable was wired the wrong way round. Such a channel is subtracted.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-FLIP_DB = 6.0  # that much more must be left before a sign changes, so that ordinary stereo is never touched
-_MEMORY = 0.7  # of what was measured before, from block to block
-_DIFFERENCE_HZ = 10_000  # differences between samples so far apart weigh 5 kHz most and bass least
+from duckline.sound.band import TELEPHONE_HIGH_HZ, TELEPHONE_LOW_HZ
+
+MOST_OPPOSED = 0.6  # of a channel's power may cancel before its sign changes, so that ordinary stereo is never touched
+GLIDE_S = 0.1
 
 
 def one_channel(blocks: Iterable[np.ndarray], rate_hz: int) -> Iterator[np.ndarray]:
-    """The mean of the channels of `blocks` (float32, shape (samples, channels)), each with the sign that keeps most.
+    """The mean of the channels of `blocks` (float32, shape (samples, channels)), with signs that do not cancel.
 
-    A sign that changes passes through zero over the length of one block, so there is no click.
+    The sign is chosen anew for each block. One that changes passes through zero within 100 ms, so there is no click.
     """
-    signs = gram = None
+    signs = None
     for block in blocks:
         channels = block.shape[1]
         if channels == 1:
             yield block[:, 0]
             continue
-        now = _gram(block, rate_hz)
-        gram = now if gram is None else _MEMORY * gram + (1 - _MEMORY) * now
-        before, signs = signs, _signs(gram, signs)
-        if before is None or (before == signs).all():
-            shares = signs / np.float32(channels)
-        else:
-            shares = (np.linspace(before, signs, len(block)) / channels).astype(np.float32).T
-        yield sum(block[:, channel] * shares[channel] for channel in range(channels))
+        before, signs = signs, _signs(_gram(block, rate_hz), signs)
+        mixed = sum(block[:, channel] * signs[channel] for channel in range(channels))
+        if before is not None and (before != signs).any():
+            glide = round(GLIDE_S * rate_hz)
+            weights = np.linspace(before, signs, glide, dtype=np.float32)[: len(block)]
+            mixed[:glide] = (block[:glide] * weights).sum(axis=1)
+        yield mixed / np.float32(channels)
 
 
 def _gram(block: np.ndarray, rate_hz: int) -> np.ndarray:
-    """How much the channels have in common, each with each, in the frequencies that a telephone carries."""
-    apart = max(round(rate_hz / _DIFFERENCE_HZ), 1)
-    few = block[::apart]
-    differences = (few[1:] - few[:-1]).T
-    return np.einsum("in,jn->ij", differences, differences).astype(np.float64)
+    """What the channels have in common, each with each, in the frequencies that a telephone carries.
+
+    A quarter of a second tells, and of that every n-th sample: what folds into the band brings its phase along.
+    """
+    apart = max(rate_hz // (2 * TELEPHONE_HIGH_HZ), 1)
+    excerpt = block[: rate_hz // 4]
+    spectra = np.fft.rfft(excerpt[::apart].T)
+    hz = rate_hz / len(excerpt)
+    band = np.ascontiguousarray(spectra[:, int(TELEPHONE_LOW_HZ / hz) : int(TELEPHONE_HIGH_HZ / hz) + 1])
+    parts = band.view(band.real.dtype)
+    return np.einsum("in,jn->ij", parts, parts, dtype=np.float64)
 
 
 def _signs(gram: np.ndarray, before: np.ndarray | None) -> np.ndarray:
-    """+1 or −1 for each channel, so that it adds to those before it; as `before` unless that loses FLIP_DB more."""
+    """+1 or −1 for each channel: as `before`, unless it would cancel too much of what those in front of it hold."""
     signs = np.ones(len(gram), np.float32) if before is None else before.copy()
     for channel in range(1, len(gram)):
-        mixed = gram[:channel, :channel] @ signs[:channel] @ signs[:channel]
-        common = 2 * gram[channel, :channel] @ signs[:channel] * signs[channel]
-        alone = gram[channel, channel]
-        kept, flipped = mixed + alone + common, mixed + alone - common
-        if kept * 10 ** (FLIP_DB / 10) < flipped:
+        in_common = signs[channel] * (gram[channel, :channel] @ signs[:channel])
+        if in_common < -MOST_OPPOSED * gram[channel, channel]:
             signs[channel] = -signs[channel]
     return signs

@@ -19,16 +19,19 @@ def limited(loop: np.ndarray, gain: float, ceiling: float) -> Iterator[np.ndarra
     around = 2 * REACH_SAMPLES
     for first in range(0, len(loop), BLOCK_SAMPLES):
         last = min(first + BLOCK_SAMPLES, len(loop))
-        louder = np.take(loop, np.arange(first - around, last + around), mode="wrap") * np.float32(gain)
+        if around <= first and last + around <= len(loop):
+            louder = loop[first - around : last + around] * np.float32(gain)
+        else:
+            louder = np.take(loop, np.arange(first - around, last + around), mode="wrap") * np.float32(gain)
         block = louder[around:-around]
         peaks = np.abs(louder)
         if peaks.max() > ceiling:
             needed = ceiling / np.maximum(peaks, ceiling)
-            smallest = _sliding_minimum(needed, around + 1)
             # Two means, together as wide as the minimum: a smooth curve that lies nowhere above what is needed.
-            block = block * _sliding_mean(_sliding_mean(smallest, REACH_SAMPLES + 1), REACH_SAMPLES + 1).astype(
-                np.float32
-            )
+            curve = _sliding_minimum(needed, around + 1)
+            for _ in range(2):
+                curve = _sliding_mean(curve, REACH_SAMPLES + 1)
+            block = block * curve.astype(np.float32)
         yield np.clip(block, -ceiling, ceiling)
 
 

@@ -17,9 +17,9 @@ MOST_CANCELLING = -0.5  # correlation below which a fade's loss is no longer mad
 def faded(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """`before` giving way to `after`, both equally long.
 
-    Sine and cosine keep the power of music that has nothing in common. What is alike adds up to more, by up to 3 dB, and
-    what is alike in opposite phase to less. So the sum is divided by what the correlation makes of it: two that are the
-    same pass into each other unchanged.
+    Sine and cosine keep the power of music that has nothing in common. What is alike adds up to more, by up to 3 dB,
+    and what is alike in opposite phase to less. So the sum is divided by what the correlation makes of it: two that are
+    the same pass into each other unchanged.
     """
     angle = (np.arange(len(before)) + 0.5) * (math.pi / 2 / len(before))
     energies = math.sqrt(_dot(before, before) * _dot(after, after))

@@ -58,8 +58,8 @@ def band_mean_square(
 ) -> float:
     """The mean square of what `blocks` hold between `low_hz` and `high_hz`, for a sound too long to be held.
 
-    The spectrum of a second at a time, of which bin k is k Hz. The seconds overlap by 50 ms over which one fades into the
-    other, equal in power, so that every sample counts once and strong bass does not leak upwards from a hard cut.
+    The spectrum of a second at a time, of which bin k is k Hz. The seconds overlap by 50 ms, over which one fades into
+    the other, equal in power, so that every sample counts once and no strong bass leaks upwards from a hard cut.
     """
     overlap = rate_hz // 20
     rising = np.sin((np.arange(overlap) + 0.5) * (math.pi / 2 / overlap))

@@ -53,8 +53,7 @@ def make_ready(pcm: np.ndarray, rate_hz: int) -> Ready:
     """
     if not np.isfinite(pcm).all():
         raise Unspeakable("the speech holds samples that are not numbers; they must be finite")
-    mono = np.concatenate(list(one_channel([pcm[:, None] if pcm.ndim == 1 else pcm], rate_hz)))
-    voice = _without_rumble(_at_8_khz(mono, rate_hz))
+    voice = _without_rumble(_at_8_khz(_mono(pcm, rate_hz), rate_hz)) if len(pcm) else np.zeros(0, np.float32)
     level_dbov = active_level_dbov(voice).level_dbov
     if level_dbov < SOFTEST_DBOV:
         raise Unspeakable(
@@ -83,13 +82,17 @@ def _linear(gain_db: float) -> float:
     return 10 ** (gain_db / 20)
 
 
+def _mono(pcm: np.ndarray, rate_hz: int) -> np.ndarray:
+    return pcm if pcm.ndim == 1 else np.concatenate(list(one_channel([pcm], rate_hz)))
+
+
 def _at_8_khz(pcm: np.ndarray, rate_hz: int) -> np.ndarray:
     return pcm if rate_hz == SAMPLE_RATE_HZ else soxr.resample(pcm, rate_hz, SAMPLE_RATE_HZ, quality="HQ")
 
 
 def _without_rumble(pcm: np.ndarray) -> np.ndarray:
     taps = band_pass(RUMBLE_HZ, SAMPLE_RATE_HZ / 2, transition_hz=80, stop_db=60)
-    offset = pcm.mean(dtype=np.float64) if len(pcm) else 0.0  # which would begin and end with a click
+    offset = pcm.mean(dtype=np.float64)  # it would begin and end with a click
     return np.concatenate(list(filtered([pcm - offset], taps))).astype(np.float32)
 
 

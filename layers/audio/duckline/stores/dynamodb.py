@@ -130,7 +130,7 @@ class _Change:
         self.values: Item = {":one": {"N": "1"}}
         self.sets, self.removes, self.conditions = ["rev = rev + :one"], [], []
         old, new = item_of(before), item_of(after)
-        kept = {"rev", SPEECHES, "done"} | (set() if exact else {"sealed", "sealed_at"})
+        kept = {"rev", SPEECHES} | (set() if exact else {"sealed", "sealed_at", "done"})
         for name in (old.keys() | new.keys()) - kept:
             if name not in new:
                 self.removes.append(self._name(name))

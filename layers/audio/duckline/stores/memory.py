@@ -32,8 +32,9 @@ class MemoryCalls:
         limit = limit_of_seal(before, after, exact=exact)
         if limit is not None and current.sealed > limit:
             raise Lost(current)
-        sealed = after if exact else replace(after, sealed=current.sealed, sealed_at_ms=current.sealed_at_ms)
-        self.calls[before.call_sid] = replace(sealed, revision=before.revision + 1, done=current.done)
+        if not exact:  # what a seal writes is the stream's
+            after = replace(after, sealed=current.sealed, sealed_at_ms=current.sealed_at_ms, done=current.done)
+        self.calls[before.call_sid] = replace(after, revision=before.revision + 1)
         return self.calls[before.call_sid]
 
     def seal(
