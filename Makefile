@@ -1,7 +1,7 @@
 # Duckline: `make` alone lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev bed test simulate lint format lock clean
+.PHONY: help demo dev build deploy test simulate lint format lock clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,6 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(BIN)/uv pip
 export PYTHONPATH := layers/audio:functions:.
 export PYTHONUNBUFFERED := 1
+unexport PYTHONDONTWRITEBYTECODE  # every process of the stack would compile everything anew
 
 help:  ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,13 @@ $(VENV)/dev: requirements/dev.txt $(BIN)/uv
 	@$(UV) install --python $(BIN)/python --require-hashes -r $<
 	@touch $@ $(VENV)/local
 
+# SAM pins other versions of what we pin, so it lives by itself.
+$(VENV)/sam: requirements/sam.txt $(BIN)/uv
+	@echo "· the AWS SAM command line"
+	@$(BIN)/uv venv --quiet --python $(BIN)/python $@
+	@$(UV) install --quiet --python $@/bin/python --require-hashes -r $<
+	@touch $@
+
 # The music that ships with the code is made by it, once; see local/shipped.py.
 SHIPPED := layers/audio/duckline/shipped_bed/playlist.json
 $(SHIPPED): $(VENV)/local local/shipped.py $(wildcard local/music/*.py)
@@ -46,6 +54,17 @@ demo: $(SHIPPED)  ## place a simulated call over real music, speak three times, 
 
 dev: $(SHIPPED)  ## the local stack on PORT (8080) until Ctrl-C (BED=song.mp3 for your music)
 	@$(BIN)/python -m local.stack
+
+# -- AWS ------------------------------------------------------------------------------------------
+
+ARCHITECTURE ?= arm64
+SAM := SAM_CLI_TELEMETRY=0 ARCHITECTURE=$(ARCHITECTURE) $(VENV)/sam/bin/sam
+
+build: $(VENV)/sam $(SHIPPED)  ## what AWS gets, in .aws-sam/ (ARCHITECTURE=x86_64 for the other processor)
+	@$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+deploy: build  ## sam deploy, which asks for what it needs and shows what it will change
+	@$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
 # -- checking -------------------------------------------------------------------------------------
 
@@ -67,7 +86,7 @@ format: $(VENV)/dev  ## let ruff lay out the code
 	@$(BIN)/ruff format .
 
 lock: $(BIN)/uv  ## pin and hash what requirements/*.in ask for
-	@for name in uv local dev; do \
+	@for name in uv local dev sam; do \
 	  $(UV) compile --universal --python-version 3.11 --quiet --no-header --no-annotate --generate-hashes \
 	    requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 

@@ -1,7 +1,7 @@
 """`make demo`: one simulated call over real music, three speeches, and a report of what the caller heard.
 
-Music comes out of a compressed file and goes the way of everybody's uploads; speech comes from a synthesiser and from an
-audio file of one's own. What the report says is measured: in the recording, and by the times at which bytes arrived.
+Music comes out of a compressed file and goes the way of everybody's uploads; speech comes from a synthesiser and from
+an audio file of one's own. What the report says is measured: in the recording, and by the times at which bytes arrived.
 """
 
 import asyncio
@@ -17,9 +17,12 @@ import aiohttp
 import numpy as np
 
 from duckline.bed import Playlist
+from duckline.envelope import Ducking
+from duckline.records import SpeechRecord
 from duckline.sound import mulaw
 from duckline.sound.decode import decode
-from duckline.sound.speech import make_ready
+from duckline.sound.speech import from_bytes, make_ready
+from duckline.stores.s3 import S3Sounds
 from local import music
 from local.aws import StartError
 from local.beds import BedFailed, make_bed
@@ -32,8 +35,9 @@ from local.music.encoding import encode
 from local.picture import draw_call
 from local.stack import STATE, Stack
 from local.template import SettingError
-from local.twilio import Call, RealClock, SimulatedTwilio
+from local.twilio import Call, RealClock, Recording, SimulatedTwilio
 from render.engines.espeak import EspeakEngine
+from render.studio import Studio
 
 OUT = PROJECT / "out"
 MOOD = "calm"
@@ -47,16 +51,17 @@ OWN_VOICE = "en-gb-x-rp"
 MUSIC_FIRST_S = 3.0
 MUSIC_BETWEEN_S = 2.5
 MUSIC_LAST_S = 3.0
+MANY_FRAMES = 10**6
 STOPS_WITHIN_S = 5.0  # after that a stream that goes on is a fault that the report shows
 
 
 @dataclass
 class Asked:
-    """A speech as it was asked for: when, on the recording's clock, and what its sound is."""
+    """A speech as it was asked for: when, on the recording's clock, and its text, or its sound if it came as sound."""
 
     speech_id: str
     requested_at_s: float
-    pcm: np.ndarray
+    said: str | np.ndarray
 
 
 @dataclass
@@ -98,19 +103,18 @@ async def demo(environ: Mapping[str, str]) -> list[str]:
         await call.hang_up()
         stopped_at = await _stream_stopped(story, len(call.windows))
         recording = call.recording()
-    return _told(call, recording, story, loop, stopped_at)
+        spoken = await asyncio.to_thread(_spoken, stack, story)
+    return _told(call, recording, story, loop, spoken, stopped_at)
 
 
 async def _conversation(
     api: aiohttp.ClientSession, call: Call, story: Story, own_audio: Path, own_pcm: np.ndarray
 ) -> None:
-    engine = EspeakEngine()
     await _heard_music(call)
     await asyncio.sleep(MUSIC_FIRST_S)
-    ready = [make_ready(*engine.synthesise(text)).pcm for text in TEXTS]
     asking = []
-    for text, pcm in zip(TEXTS, ready, strict=True):
-        asking.append(asyncio.create_task(_say(api, call, story, {"json": {"text": text}}, pcm)))
+    for text in TEXTS:
+        asking.append(asyncio.create_task(_say(api, call, story, {"json": {"text": text}}, text)))
         await asyncio.sleep(0.1)  # the second is asked for while the first is still being made
     first, second = await asyncio.gather(*asking)
     tell(f"two speeches asked for; the first is heard in {first / 1000:.1f} s, the second in {second / 1000:.1f} s")
@@ -128,14 +132,14 @@ async def _heard_music(call: Call) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _say(api: aiohttp.ClientSession, call: Call, story: Story, request: dict, pcm: np.ndarray) -> int:
+async def _say(api: aiohttp.ClientSession, call: Call, story: Story, request: dict, said: str | np.ndarray) -> int:
     """Asks for one speech; answers with the milliseconds until it starts."""
     requested_at_s = time.monotonic() - call.answered_at
     async with api.post(f"/calls/{call.call_sid}/speeches", **request) as answer:
         told = await answer.json()
         if answer.status != 201:
             raise RuntimeError(f"a speech was refused: {answer.status} {told}")
-    story.asked.append(Asked(told["speech_id"], requested_at_s, pcm))
+    story.asked.append(Asked(told["speech_id"], requested_at_s, said))
     return told["starts_in_ms"]
 
 
@@ -159,15 +163,21 @@ async def _stream_stopped(story: Story, windows: int) -> float | None:
     return None
 
 
-def _told(call: Call, recording, story: Story, loop: np.ndarray, stopped_at: float | None) -> list[str]:
+def _told(
+    call: Call,
+    recording: Recording,
+    story: Story,
+    loop: np.ndarray,
+    spoken: Mapping[str, np.ndarray],
+    stopped_at: float | None,
+) -> list[str]:
     """Listens, writes what was heard into out/, prints it."""
     tell("listening to the recording")
     recording.save(OUT / "call.wav")
-    asked = sorted(story.asked, key=lambda speech: speech.requested_at_s)
-    heard = listen(recording.pcm, bed=loop, speeches={speech.speech_id: speech.pcm for speech in asked})
+    heard = listen(recording.pcm, bed=loop, speeches=spoken)
     report = build_report(
         heard,
-        requested_at_s={speech.speech_id: speech.requested_at_s for speech in asked},
+        requested_at_s={speech.speech_id: speech.requested_at_s for speech in story.asked},
         underruns=len(call.underruns),
         late_chunks=len(call.late_chunks),
         hung_up_at_s=call.hung_up_at - call.answered_at,
@@ -202,6 +212,20 @@ def _material(environ: Mapping[str, str]) -> tuple[Path, Path, np.ndarray]:
         encode(np.stack([voice, voice], axis=1), own_audio)
     audio = decode(own_audio.read_bytes())
     return song, own_audio, make_ready(audio.pcm, audio.rate_hz).pcm
+
+
+def _spoken(stack: Stack, story: Story) -> dict[str, np.ndarray]:
+    """The sound of each speech as render made it, in the order in which they were asked for."""
+    sounds = S3Sounds(stack.aws.client("s3"), stack.resources["Bucket"]["Ref"])
+    studio = Studio(sounds, EspeakEngine(), Ducking())
+    spoken = {}
+    for asked in sorted(story.asked, key=lambda speech: speech.requested_at_s):
+        pcm = asked.said
+        if isinstance(pcm, str):
+            voice = studio.voices(SpeechRecord("", asked.speech_id, text=pcm), pcm, MANY_FRAMES)[0]
+            pcm = from_bytes(sounds.get(voice.key)).pcm
+        spoken[asked.speech_id] = pcm
+    return spoken
 
 
 def _loop(stack: Stack, name: str) -> np.ndarray:

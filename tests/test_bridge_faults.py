@@ -5,13 +5,11 @@ with a real synthesiser; what is of the wire runs in real processes, behind real
 """
 
 import asyncio
-import json
 import os
 import random
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -337,7 +335,6 @@ async def _told() -> Story:
     reports: list[Report] = []
     stack = Stack(settings={"WindowSeconds": WINDOW_S}, on_report=reports.append)
     async with stack, SimulatedTwilio(stack.twilio_auth_token) as twilio:
-        finished = await asyncio.to_thread(_finished, stack)
         wire, flowing = Wire(), asyncio.Event()
         reading = asyncio.create_task(_read(await _play_url(stack), wire, reports, flowing))
         await flowing.wait()
@@ -349,8 +346,7 @@ async def _told() -> Story:
             speech_id = await _said(stack, call.call_sid, text)
             made = await asyncio.to_thread(_voices_made, stack)
             (voices[speech_id],) = (made[key] for key in made.keys() - known.keys())
-        await asyncio.to_thread(finished, set(voices))
-        await reading
+        await reading  # the window that was opened first, so the call is in the midst of its own
         await call.hang_up()
     loop = mulaw.decode(shipped.frames(0, shipped.playlist().frames))
     return Story(wire, call, listen(call.recording().pcm, bed=loop, speeches=voices))
@@ -361,23 +357,6 @@ def _voices_made(stack: Stack) -> dict[str, np.ndarray]:
     s3, bucket = stack.aws.client("s3"), stack.resources["Bucket"]["Ref"]
     keys = [made["Key"] for made in s3.list_objects_v2(Bucket=bucket, Prefix="voices/").get("Contents", [])]
     return {key: from_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read()).pcm for key in keys}
-
-
-def _finished(stack: Stack) -> Callable[[set[str]], None]:
-    """A function that waits, by the event bus, until speeches are finished."""
-    sqs, events = stack.aws.client("sqs", read_timeout=30), stack.aws.client("events")
-    url = sqs.create_queue(QueueName="finished")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["duckline"], "detail-type": ["speech.finished"]}
-    events.put_rule(Name="finished", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="finished", Targets=[{"Id": "queue", "Arn": arn}])
-
-    def wait(speech_ids: set[str]) -> None:
-        while speech_ids:
-            for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20).get("Messages", []):
-                speech_ids.discard(json.loads(message["Body"])["detail"]["speech_id"])
-
-    return wait
 
 
 async def _play_url(stack: Stack) -> str:

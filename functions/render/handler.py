@@ -9,13 +9,13 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
-from duckline.sound.bedmaking import make_bed
 
 from duckline.berth import Manner
 from duckline.clock import Background, SystemClock
 from duckline.envelope import Ducking
 from duckline.errors import DucklineError, NotFound, Unauthorized, Unavailable
 from duckline.settings import Storage, choice, text
+from duckline.sound.bedmaking import make_bed
 from duckline.stores import NotReached
 from duckline.stores.dynamodb import DynamoBeds, DynamoCalls, DynamoSpeeches
 from duckline.stores.messages import EventBridgeEvents, SqsWork

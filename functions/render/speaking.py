@@ -178,7 +178,7 @@ class Speaking:
             call, speech = self._turn(call, record, maker, index, give_up_at_ms)
             if len(speech.spoken_parts) > index:
                 return call  # placed before, by a write whose answer was lost or by a maker who died after it
-            at_once = record.when == "now" and index == 0 and speech.again == 0
+            at_once = _interrupts(record, speech, index)
             after = self._placed(call, speech, voice, more=more, guard_frames=guard_frames, at_once=at_once)
             try:
                 return self.calls.write(call, after)
@@ -200,8 +200,7 @@ class Speaking:
                 raise Superseded(record.speech_id)
             if call.ended:
                 raise Conflict(f"call {call.call_sid} is over: {call.end_reason}")
-            interrupts = record.when == "now" and index == 0
-            if interrupts or len(speech.spoken_parts) > index or is_next(call, speech):
+            if _interrupts(record, speech, index) or len(speech.spoken_parts) > index or is_next(call, speech):
                 return call, speech
             if self.clock.monotonic_ms() > give_up_at_ms:
                 raise NotReached(f"speech {record.speech_id} waits for those before it")
@@ -285,6 +284,11 @@ class Speaking:
             "reason": status.reason,
         }
         self.background(self.events.publish, [event])
+
+
+def _interrupts(record: SpeechRecord, speech: Speech, index: int) -> bool:
+    """Whether part number `index` goes in front of all that waits: once, when it is first placed."""
+    return record.when == "now" and index == 0 and not speech.had_place
 
 
 def starts_in_ms(call: Call, status: SpeechStatus, now_ms: float) -> int | None:

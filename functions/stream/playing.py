@@ -188,7 +188,10 @@ class Playing:
             speech.speech_id
             for speech in learned.speeches
             if speech.outcome is None
-            and any(learned.window_from <= p.start < sent and p.clip not in self.begun for p in speech.spoken_parts)
+            and any(
+                part.start < sent and part.voice_end > learned.window_from and part.clip not in self.begun
+                for part in speech.spoken_parts
+            )
         ]
         if late:
             learned = self._again(learned, late)
@@ -200,7 +203,9 @@ class Playing:
         self.log("speeches missed, to be spoken again", call_sid=learned.call_sid, speech_ids=late)
         again = schedule.speak_again(learned, late)
         try:
-            return self.calls.write(learned, again, exact=True)
+            written = self.calls.write(learned, again, exact=True)
+            self.left_out_until = -1  # what comes next is placed and mixed without what was left out
+            return written
         except (Lost, NotReached) as reason:
             self.log("not yet owed again", call_sid=learned.call_sid, reason=str(reason))
             return again  # played by; the next seal brings the same finding back
@@ -239,13 +244,15 @@ class Playing:
 
     def _spliced(self, sound: bytes, stretch: Stretch, until_ms: float) -> bytes:
         """`sound` blended in from what was heard before, where the schedule did not foresee the change."""
-        length = min(SPLICE_FRAMES, stretch.end - stretch.start)
-        before = replace(self.last, start=stretch.start, end=stretch.start + length)
-        old = None
-        if before.clip is not None and before.clip.end >= before.end:
-            old = self.sources.clip(self.call.call_sid, before.clip, before.start, before.end, until_ms)
-        if old is None:
-            old = self.sources.bed(before, until_ms)
+        end = min(stretch.start + SPLICE_FRAMES, stretch.end)
+        turn = end if self.last.clip is None else min(max(self.last.clip.end, stretch.start), end)
+        old = b""
+        if self.last.clip is not None and turn > stretch.start:
+            call_sid = self.call.call_sid
+            old = self.sources.clip(call_sid, self.last.clip, stretch.start, turn, until_ms) or b""
+        covered = stretch.start + len(old) // FRAME_BYTES
+        if covered < end:
+            old += self.sources.bed(replace(self.last, start=covered, end=end), until_ms)
         return self.blended(old, sound[: len(old)]) + sound[len(old) :]
 
     def _edges(self, sound: bytes, start: int) -> bytes:

@@ -43,7 +43,8 @@ class Speech:
 
     While `more` is true somebody still owes parts: the maker numbered `maker`, until `lease_until_ms`. `outcome` is
     `cancelled` or `failed` once the speech will not be heard (whole), `silenced_at` the frame from which its voice
-    fades. `again` counts how often it had to be spoken again.
+    fades. `again` counts how often it had to be spoken again. Once it `had_place` it only waits for another in the
+    order, even if it came to interrupt.
     """
 
     speech_id: str
@@ -53,6 +54,7 @@ class Speech:
     maker: int = 1
     lease_until_ms: int = 0
     again: int = 0
+    had_place: bool = False
     outcome: str | None = None
     reason: str | None = None
     silenced_at: int | None = None
@@ -213,8 +215,8 @@ def playhead(call: Call, now_ms: float) -> int:
     """The frame that the caller hears about now, by the time that has passed since the window's stream began."""
     if not call.opened_at_ms:
         return call.window_from
-    until = call.ended_at_ms or now_ms
-    passed = math.floor((until - call.opened_at_ms) / FRAME_MS)
+    until_ms = min(now_ms, call.ended_at_ms) if call.ended else now_ms
+    passed = math.floor((until_ms - call.opened_at_ms) / FRAME_MS)
     return max(call.window_from, min(call.sealed, call.window_from + passed))
 
 

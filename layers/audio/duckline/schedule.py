@@ -99,7 +99,7 @@ def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int) -> Call
 
 
 def _owed(speech: Speech, lease_until_ms: int) -> Speech:
-    return replace(speech, parts=(), more=True, maker=speech.maker + 1, lease_until_ms=lease_until_ms)
+    return replace(speech, parts=(), more=True, maker=speech.maker + 1, lease_until_ms=lease_until_ms, had_place=True)
 
 
 # -- speaking again -------------------------------------------------------------------------------

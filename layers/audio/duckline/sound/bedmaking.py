@@ -145,7 +145,7 @@ def _without_silent_ends(music: np.ndarray, kind: str) -> np.ndarray:
     table = music[: frames * FRAME_SAMPLES].reshape(frames, FRAME_SAMPLES)
     powers = np.einsum("ij,ij->i", table, table) / FRAME_SAMPLES
     sounding = np.flatnonzero(powers > _linear(2 * (LEVEL_DBOV - SILENCE_BELOW_DB)))
-    first, last = int(sounding[0]), int(sounding[-1]) + 1
+    first, last = (int(sounding[0]), int(sounding[-1]) + 1) if len(sounding) else (0, 0)
     if last - first < frames * LEAST_SOUNDING:
         raise UnreadableAudio(f"this {kind} is silent but for {(last - first) * FRAME_MS} ms of {frames * FRAME_MS} ms")
     return music[first * FRAME_SAMPLES : last * FRAME_SAMPLES if last < frames else len(music)]

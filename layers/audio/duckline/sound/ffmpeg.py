@@ -1,14 +1,15 @@
 """ffmpeg, started so that a stranger's file can do no harm: one format, one file, no network, and an end in time."""
 
+import fcntl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
-_PIPE_BYTES = 1 << 20  # ffmpeg decodes on while we filter
+_PIPE_BYTES = 1 << 20  # six seconds of music: ffmpeg decodes on while we filter
 _CODECS = (
     "aac,alac,flac,mp3,mp3float,opus,vorbis,adpcm_ima_wav,adpcm_ms,pcm_alaw,pcm_mulaw,"
     "pcm_u8,pcm_s16le,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,pcm_s16be,pcm_s24be"
@@ -30,7 +31,8 @@ def reading(path: Path, demuxer: str) -> list[str]:
 @contextmanager
 def running(command: list[str], timeout_s: float, stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen]:
     """`command` with its output as a pipe; killed after `timeout_s`, or when the caller has had enough."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, pipesize=_PIPE_BYTES) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process:
+        _widen(process.stdout.fileno())
         watchdog = Timer(timeout_s, process.kill)
         watchdog.start()
         try:
@@ -38,3 +40,10 @@ def running(command: list[str], timeout_s: float, stderr: int = subprocess.DEVNU
         finally:
             watchdog.cancel()
             process.kill()
+
+
+def _widen(pipe: int) -> None:
+    """Makes room in `pipe`, where the system can and allows it; elsewhere ffmpeg waits for us now and then."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(PermissionError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -95,8 +95,9 @@ def packed(speech: Speech) -> dict[str, str]:
         speech.outcome,
         speech.reason,
         speech.silenced_at,
+        int(speech.had_place),
     ]
-    usual = [None, None, 0, 0, 1, 0, None, None, None]
+    usual = [None, None, 0, 0, 1, 0, None, None, None, 0]
     while len(fields) > 2 and fields[-1] == usual[len(fields) - 1]:
         fields.pop()
     return {"S": json.dumps(fields, separators=(",", ":"), ensure_ascii=False)}
@@ -104,10 +105,8 @@ def packed(speech: Speech) -> dict[str, str]:
 
 def _speech(speech_id: str, text: str) -> Speech:
     order, parts, *rest = json.loads(text)
-    more, lease_until_ms, maker, again, outcome, reason, silenced_at = [
-        *rest,
-        *[0, 0, 1, 0, None, None, None][len(rest) :],
-    ]
+    given = [*rest, *[0, 0, 1, 0, None, None, None, 0][len(rest) :]]
+    more, lease_until_ms, maker, again, outcome, reason, silenced_at, had_place = given
     return Speech(
         speech_id,
         order,
@@ -119,6 +118,7 @@ def _speech(speech_id: str, text: str) -> Speech:
         outcome=outcome,
         reason=reason,
         silenced_at=silenced_at,
+        had_place=bool(had_place),
     )
 
 
