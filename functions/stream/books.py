@@ -37,10 +37,9 @@ class Books:
                 )
         return tuple(s.speech_id for s in call.speeches if self._is_closed(s.speech_id))
 
-    def settle(self, call: Call, heard: int, clock: Any, patience_ms: float) -> None:
+    def settle(self, call: Call, heard: int, clock: Any, until_ms: float) -> None:
         """Waits for the history that can be written now, so that the last seal can drop what it tells of."""
         self.keep(call, heard, clock.now_ms())
-        until_ms = clock.monotonic_ms() + patience_ms
         for task in list(self.closing.values()):
             clock.wait(task, until_ms)
 

@@ -26,9 +26,13 @@ class Pace:
         """The frame up to which everything must have been sent by now."""
         return self.first + self.lead_frames + math.ceil((now_ms - self.began_ms) / FRAME_MS)
 
+    def dry_ms(self, sent: int) -> float:
+        """When the caller will have heard all that lies below frame `sent`."""
+        return self.began_ms + (sent - self.first) * FRAME_MS
+
     def late_ms(self, sent: int, now_ms: float) -> float:
         """How long the caller has had nothing to hear, if the lead is used up; otherwise 0."""
-        return max(0.0, now_ms - self.began_ms - (sent - self.first) * FRAME_MS)
+        return max(0.0, now_ms - self.dry_ms(sent))
 
     def after_stall(self, stalled_ms: float) -> "Pace":
         """The pace once the caller's ear has waited: everything is heard later by that much, the lead is the same."""

@@ -21,7 +21,10 @@ from stream.pace import SHORT_FOR_MS, SHORT_STEP_FRAMES, STEP_FRAMES, Pace
 from stream.sources import Sources
 
 CHUNK_FRAMES = 12  # 240 ms at the most in one chunk
+FORGOTTEN_MS = 6000  # a speech stays in the call's item that much longer: a broken line may be told of late
 HOLD_TRIES = 8
+PATIENCE = 0.4  # of what the caller still has to hear: so long a step waits for the table, and again for the bucket
+FIRST_PATIENCE_MS = 500  # for the first music of a window, before which the caller hears nothing
 SPLICE_FRAMES = 8  # an unplanned change of source is blended over 160 ms
 
 
@@ -63,9 +66,9 @@ class Playing:
         self.background, self.log, self.books = services.background, services.log, services.books()
         self.faded, self.blended = services.faded, services.blended
         self.lead_frames = round(lead_ms / FRAME_MS)
-        self.patience_ms = lead_ms / 2  # no wait for table or bucket is longer
         self.tally = Tally()
         self.sealing: Any = None
+        self.owing: Any = None  # the last write by which missed speeches were to be spoken again
         self.begun: set[str] = set()  # clips that were sent from their first frame
         self.left_out_until = -1  # the end of what could not be had; what follows without a gap is left out too
         self.last: Stretch | None = None
@@ -105,7 +108,7 @@ class Playing:
     def audio(self) -> Iterator[bytes]:
         """The window's frames as chunks of µ-law, each when it is due."""
         call, sent = self.call, self.call.window_from
-        pace = Pace(sent, self.clock.monotonic_ms(), self.delivery.head_frames(call, self.lead_frames))
+        self.pace = pace = Pace(sent, self.clock.monotonic_ms(), self.delivery.head_frames(call, self.lead_frames))
         to = call.sealed
         while True:
             yield from _chunks(self._sound(sent, to))
@@ -121,12 +124,12 @@ class Playing:
             late_ms = pace.late_ms(sent, self.clock.monotonic_ms())
             if late_ms > 0:
                 self.tally.late_ms += late_ms
-                pace = pace.after_stall(late_ms)
+                self.pace = pace = pace.after_stall(late_ms)
         self._finish(sent)
 
     def _finish(self, sent: int) -> None:
         """Says that all has been sent, while the caller still hears the lead."""
-        self.books.settle(self.call, self._heard(self.clock.now_ms()), self.clock, self.patience_ms)
+        self.books.settle(self.call, self._heard(self.clock.now_ms()), self.clock, self._patient_until(sent))
         give_up_at_ms = self.clock.monotonic_ms() + self.lead_frames * FRAME_MS
         while self._seal(sent, sent, done=True) and self.call.done != self.hold.epoch:
             if self.clock.monotonic_ms() >= give_up_at_ms:
@@ -157,7 +160,7 @@ class Playing:
         now_ms = self.clock.now_ms()
         over = self.books.keep(self.call, self._heard(now_ms), now_ms)
         self.sealing = self.background(self._sealed, to, now_ms, done, over)
-        self.clock.wait(self.sealing, self.clock.monotonic_ms() + self.patience_ms)
+        self.clock.wait(self.sealing, self._patient_until(sent))
         if not self.sealing.done():
             self.tally.unsealed_steps += 1
             return True
@@ -180,7 +183,7 @@ class Playing:
             return answer
 
     def _heard(self, now_ms: int) -> int:
-        return surely_heard(self.call, now_ms, self.delivery.margin_ms(self.call) + self.tally.late_ms)
+        return surely_heard(self.call, now_ms, self.delivery.margin_ms(self.call) + self.tally.late_ms + FORGOTTEN_MS)
 
     def _learn(self, learned: Call, sent: int) -> None:
         """Takes over the schedule as it is; what should have begun before `sent` and did not is spoken again."""
@@ -194,26 +197,42 @@ class Playing:
             )
         ]
         if late:
-            learned = self._again(learned, late)
+            learned = self._again(learned, late, sent)
+        elif self.owing is not None:
+            self.owing = None
+            self.left_out_until = -1  # what comes next is placed and mixed without what was left out
         self.call = learned
         self.sources.want(learned, sent)
 
-    def _again(self, learned: Call, late: list[str]) -> Call:
-        self.tally.missed_speeches += len(late)
-        self.log("speeches missed, to be spoken again", call_sid=learned.call_sid, speech_ids=late)
-        again = schedule.speak_again(learned, late)
+    def _again(self, learned: Call, late: list[str], sent: int) -> Call:
+        """The call without what was missed, as it is played from here on; the table is told in the background.
+
+        If that fails the next seal brings the same finding back.
+        """
+        again = schedule.speak_again(learned, late, sent=sent)
+        if self.owing is None or self.owing.done():
+            self.tally.missed_speeches += len(late) if self.owing is None else 0
+            self.log("speeches missed, to be spoken again", call_sid=learned.call_sid, speech_ids=late)
+            self.owing = self.background(self._owed, learned, again)
+        return again
+
+    def _owed(self, learned: Call, again: Call) -> None:
         try:
-            written = self.calls.write(learned, again, exact=True)
-            self.left_out_until = -1  # what comes next is placed and mixed without what was left out
-            return written
+            self.calls.write(learned, again, exact=True)
         except (Lost, NotReached) as reason:
             self.log("not yet owed again", call_sid=learned.call_sid, reason=str(reason))
-            return again  # played by; the next seal brings the same finding back
+
+    def _patient_until(self, sent: int) -> float:
+        """How long a step may wait without the caller running dry."""
+        now_ms = self.clock.monotonic_ms()
+        if sent == self.pace.first:
+            return now_ms + FIRST_PATIENCE_MS
+        return now_ms + PATIENCE * max(0.0, self.pace.dry_ms(sent) - now_ms)
 
     # -- the sound ------------------------------------------------------------------------------------
 
     def _sound(self, start: int, end: int) -> bytes:
-        until_ms = self.clock.monotonic_ms() + self.patience_ms
+        until_ms = self._patient_until(start)
         sound = b"".join(self._stretch(stretch, until_ms) for stretch in stretches(self.call, start, end))
         return self._edges(sound, start)
 

@@ -60,12 +60,21 @@ class Answering:
             self.notices.publish([call_started(call)])
         return _current(kept)
 
-    def next_window(self, call_sid: str, epoch: int | None, now_ms: int, *, rested: bool, bed_name: str) -> Turn:
+    def next_window(
+        self,
+        call_sid: str,
+        epoch: int | None,
+        now_ms: int,
+        *,
+        rested: bool,
+        bed_name: str,
+        asked_ms: int | None = None,
+    ) -> Turn:
         """What follows the window `epoch`: the next one, or a rest if that one could not be opened at all.
 
         Where another window than `epoch` is the current one, this has been answered already, and the current one is the
         answer again. None means the current one, whichever it is. A call that the table has lost begins anew.
-        Raises NotReached.
+        `asked_ms` is when this was first asked, if it had to be asked again. Raises NotReached.
         """
         call = self.calls.get(call_sid)
         if call is None:
@@ -77,7 +86,7 @@ class Answering:
             if not call.opened_at_ms and (kind := _rest(call, now_ms, rested=rested)):
                 return Turn(call, kind)
             try:
-                call = self._opened(call, now_ms)
+                call = self._opened(call, now_ms, now_ms if asked_ms is None else asked_ms)
             except Lost as lost:
                 call = lost.current
         if call is None or (call.epoch == over and not call.ended):
@@ -86,13 +95,14 @@ class Answering:
             self.notices.ask_for_makers(call_sid)
         return _current(call)
 
-    def _opened(self, call: Call, now_ms: int) -> Call:
+    def _opened(self, call: Call, now_ms: int, asked_ms: int) -> Call:
         known = self._known()
-        learnt = self.delivery.learnt(known, call, now_ms)
+        learnt = self.delivery.learnt(known, call, asked_ms)
         shape = self.delivery.shape(learnt, now_ms=now_ms)
         following = open_window(
             call,
             now_ms=now_ms,
+            asked_ms=asked_ms,
             margin_ms=self.delivery.margin_ms(call),
             grid_frames=shape.grid_frames,
             paced=shape.paced,

@@ -53,7 +53,9 @@ class Switchboard:
             return self._refused(refusal)
         except Exception:
             self.log.exception("webhook failed", extra={"route": webhook.route, "call_sid": _call_sid(webhook)})
-            return NO_CONTENT if webhook.route == "/voice/status" else _twiml(twiml.trouble(_again_url(webhook)))
+            return (
+                NO_CONTENT if webhook.route == "/voice/status" else _twiml(twiml.trouble(_again_url(webhook, now_ms)))
+            )
 
     # -- letting in ---------------------------------------------------------------------------------
 
@@ -86,7 +88,10 @@ class Switchboard:
         if webhook.route == "/voice":
             return _twiml(self._taken(self.answering.call_in(call_sid, bed, now_ms), webhook))
         rested = "rested" in query
-        turn = self.answering.next_window(call_sid, _epoch(webhook), now_ms, rested=rested, bed_name=bed)
+        asked_ms = min(_number(webhook, "asked") or now_ms, now_ms)
+        turn = self.answering.next_window(
+            call_sid, _number(webhook, "epoch"), now_ms, rested=rested, bed_name=bed, asked_ms=asked_ms
+        )
         return _twiml(self._taken(turn, webhook))
 
     def _taken(self, turn: Turn, webhook: Webhook) -> str:
@@ -111,14 +116,15 @@ def _call_sid(webhook: Webhook) -> str:
     return webhook.form.get("CallSid", "")
 
 
-def _epoch(webhook: Webhook) -> int | None:
-    epoch = webhook.query.get("epoch", "")
-    return int(epoch) if epoch.isdecimal() else None
+def _number(webhook: Webhook, name: str) -> int | None:
+    value = webhook.query.get(name, "")
+    return int(value) if value.isdecimal() and len(value) < 16 else None
 
 
-def _again_url(webhook: Webhook) -> str:
+def _again_url(webhook: Webhook, now_ms: int) -> str:
     """Where to ask for the same once more. A call that did not come in is taken up by /voice/next."""
-    kept = {name: value for name, value in webhook.query.items() if name in ("bed", "epoch", "rested")}
+    kept = {"asked": str(now_ms)}
+    kept |= {name: value for name, value in webhook.query.items() if name in ("asked", "bed", "epoch", "rested")}
     if webhook.route == "/voice":
         kept["epoch"] = str(BEFORE_THE_FIRST)
     return webhook.sibling_url("/voice/next", **kept)

@@ -31,11 +31,13 @@ from local.ear.speeches import Placed, find_speeches, rendered, speech_speed
 LOW_HZ, HIGH_HZ = 250, 3250  # what both ends of any telephone line pass level
 LEAST_JUMP_S = 0.010
 SAME_JUMP_S = 0.5  # between the places at which music and speech tell of one jump
+BLURRED_S = 0.03  # around a fault, in which a click is part of it
 WHOLE = 0.96  # of a speech's telling frames; a hole of 20 ms is a gap and not a speech cut short
 RAMP_BEFORE_S, RAMP_AFTER_S = 1.5, 2.0  # how far from a speech its ramps are looked for
 NEAR_S = 4.0
 EDGE_S = 0.05  # at which filters and MP3 ring
 RAMPING_S = 0.1  # around a ramp, in which a change of the music's level is told as such
+SAME_LEVEL_DB = 1.5
 USUAL_RAMP_S = 0.8  # where it couldn't be measured
 STRANGE = 0.5  # the part of a moment's energy that neither bed nor speech explains
 STRANGE_S = 0.06
@@ -275,7 +277,7 @@ class _Listener:
         """Whether the click is the edge of a fault that is told by itself, or of the recording."""
         edges = (self.bounds[0] / SAMPLE_RATE_HZ, self.bounds[1] / SAMPLE_RATE_HZ)
         at_edge = click.at_s < edges[0] + EDGE_S or click.at_s > edges[1] - EDGE_S
-        return at_edge or any(start - 0.015 <= click.at_s <= end + 0.015 for start, end in faults)
+        return at_edge or any(start - BLURRED_S <= click.at_s <= end + BLURRED_S for start, end in faults)
 
     def _strange(self, residual: np.ndarray) -> np.ndarray:
         """The frames (10 ms) of which more than STRANGE is unexplained."""
@@ -338,13 +340,15 @@ class _Listener:
         after = min((start for start, _ in others if start >= end_s), default=self.bounds[1] / SAMPLE_RATE_HZ)
         down = ramp(self.curve, max(start_s - RAMP_BEFORE_S, before), min(start_s + 0.6, end_s))
         up = ramp(self.curve, max(end_s - 0.4, start_s), min(end_s + RAMP_AFTER_S, after))
-        self.ramps += [
-            down or Ramp(start_s - USUAL_RAMP_S, start_s, usual, held),
-            up or Ramp(end_s, end_s + USUAL_RAMP_S, held, usual),
-        ]
-        if down and down.to_gain < down.from_gain and abs(decibels(down.from_gain / usual)) < 1.5:
+        if down and not (down.to_gain < down.from_gain and abs(decibels(down.from_gain / usual)) < SAME_LEVEL_DB):
+            down = None
+        if up and not (up.to_gain > up.from_gain and abs(decibels(up.to_gain / usual)) < SAME_LEVEL_DB):
+            up = None
+        self.ramps.append(down or Ramp(start_s - USUAL_RAMP_S, start_s, usual, held))
+        self.ramps.append(up or Ramp(end_s, end_s + USUAL_RAMP_S, held, usual))
+        if down:
             measured |= {"ramp_down_ms": down.length_ms, "ramp_down_ahead_ms": (start_s - down.end_s) * 1000}
-        if up and up.to_gain > up.from_gain and abs(decibels(up.to_gain / usual)) < 1.5:
+        if up:
             measured["ramp_up_ms"] = up.length_ms
         return measured
 

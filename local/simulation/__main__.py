@@ -1,4 +1,4 @@
-"""`make simulate SEEDS=10000`: many calls on bad days, each checked; `python -m local.simulation --seed N` one of them."""
+"""`make simulate SEEDS=10000`: many calls on bad days, each checked; `make simulate SEED=7` one of them, in full."""
 
 import argparse
 import os

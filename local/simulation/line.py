@@ -1,4 +1,4 @@
-"""The caller's side: fetches windows as Twilio would, plays what arrives in real time, and remembers every frame heard."""
+"""The caller's side: fetches windows as Twilio would, plays what arrives in real time, remembers all that is heard."""
 
 import random
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Line:
 
     def live(self, sid: str) -> None:
         """The whole call. Webhooks are asked again until they are answered."""
-        turn = self._asked(lambda voice, now: voice.call_in(sid, "calm", now))
+        turn = self._asked(lambda voice, now, asked: voice.call_in(sid, "calm", now))
         while turn.kind != "over" and self.hung_up_ms is None:
             if turn.kind == "music":
                 self._window(sid, turn.call.epoch)
@@ -57,21 +57,22 @@ class Line:
                 return
             epoch, rested = turn.call.epoch, turn.kind != "music"
             turn = self._asked(
-                lambda voice, now, epoch=epoch, rested=rested: voice.next_window(
-                    sid, epoch, now, rested=rested, bed_name="calm"
+                lambda voice, now, asked, epoch=epoch, rested=rested: voice.next_window(
+                    sid, epoch, now, rested=rested, bed_name="calm", asked_ms=asked
                 )
             )
 
     def _asked(self, ask: Any) -> Any:
+        asked_ms = None
         while True:
             self.world.sleep(self.rng.uniform(10, 80))
             process = Process(self.world, "voice", self.rng.uniform(-100, 100))
-            twice = self.rng.random() < self.trouble.webhooks_twice
-            voice = self.services.voice(process)
-            if twice:
+            now_ms = process.clock.now_ms()
+            asked_ms = asked_ms or now_ms  # trouble's TwiML carries it on
+            if self.rng.random() < self.trouble.webhooks_twice:
                 other = Process(self.world, "voice again", self.rng.uniform(-100, 100))
-                other.start(ask, self.services.voice(other), other.clock.now_ms())
-            task = process.start(ask, voice, process.clock.now_ms())
+                other.start(ask, self.services.voice(other), other.clock.now_ms(), asked_ms)
+            task = process.start(ask, self.services.voice(process), now_ms, asked_ms)
             process.clock.wait(task, self.world.time_ms + 10_000)
             if task.done():
                 try:

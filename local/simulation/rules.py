@@ -101,9 +101,8 @@ def check_heard(line: Line, watch: Watch, *, substitutes: bool) -> None:
             if heard.at != previous.at + 1:
                 raise RuleBroken(f"4: frame {heard.at} was heard after {previous.at}")
             if abs(previous.frame.gain_last - heard.frame.gain_first) > GAIN_STEP:
-                raise RuleBroken(
-                    f"3: the gain steps from {previous.frame.gain_last:.3f} to {heard.frame.gain_first:.3f} at {heard.at}"
-                )
+                steps = f"from {previous.frame.gain_last:.3f} to {heard.frame.gain_first:.3f}"
+                raise RuleBroken(f"3: the gain steps {steps} at {heard.at}")
         elif previous is not None and heard.at <= previous.at and previous.fetch not in line.fetched_twice:
             raise RuleBroken(f"4: frame {heard.at} was heard again in another window, after {previous.at}")
         previous = heard

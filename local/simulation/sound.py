@@ -79,9 +79,9 @@ class Voices:
 
 
 class SymbolicStudio:
-    """`render.speaking.Studio` whose clips are made of readable frames. `delay` is called where the real one takes time.
+    """`render.speaking.Studio` whose clips are made of readable frames.
 
-    A record's text says how many frames each of its parts has: "100,300".
+    `delay` is called where the real one takes time. A record's text says how many frames each of its parts has: "100,300".
     """
 
     def __init__(self, sounds: Sounds, voices: Voices, delay: Callable[[str], None]) -> None:

@@ -119,7 +119,7 @@ class Process:
         return self.start(guarded)
 
     def kill(self) -> None:
-        """None of its actors ever goes on. They are kept, since a greenlet that is forgotten is ended by an exception."""
+        """None of its actors ever goes on. They are kept: a greenlet that is forgotten is ended by an exception."""
         self.is_dead = True
 
 

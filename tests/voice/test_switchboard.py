@@ -231,7 +231,8 @@ def test_a_token_that_is_being_rotated_is_good_in_its_old_form_too(desk):
 )
 def test_trouble_keeps_the_line_alive_and_asks_for_the_same_again(desk, caplog, route, query, again):
     desk.calls = desk.beds = Unreachable()
-    assert desk.verbs(desk.post(route, query)) == [("Pause", "1"), ("Redirect", next_url(**again))]
+    asked_at = {"asked": desk.now_ms}
+    assert desk.verbs(desk.post(route, query)) == [("Pause", "1"), ("Redirect", next_url(**asked_at, **again))]
     [record] = caplog.records
     assert (record.message, record.call_sid, record.route) == ("webhook failed", SID, route)
     assert record.exc_info

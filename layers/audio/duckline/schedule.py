@@ -89,10 +89,11 @@ def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech
     )
 
 
-def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int) -> Call:
+def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int, sent: int | None = None) -> Call:
     """The call with every speech from `from_order` on that has not begun owed again, in the old order."""
     for speech in call.speeches:
-        waits = speech.outcome is None and speech.parts and speech.parts[0].start >= call.sealed
+        begins_at = call.sealed if sent is None else sent
+        waits = speech.outcome is None and speech.parts and speech.parts[0].start >= begins_at
         if speech.order >= from_order and waits:
             call = call.with_speech(_owed(speech, now_ms + lease_ms))
     return call
@@ -121,9 +122,10 @@ def renew(call: Call, speech_id: str, *, now_ms: int, lease_ms: int) -> Call:
     return call.with_speech(replace(_known(call, speech_id), lease_until_ms=now_ms + lease_ms))
 
 
-def speak_again(call: Call, speech_ids: Iterable[str]) -> Call:
+def speak_again(call: Call, speech_ids: Iterable[str], *, sent: int | None = None) -> Call:
     """The call with these speeches owed from their beginning, before anything later.
 
+    What has not begun at frame `sent`, at the seal if there is none, moves back behind them.
     A speech that came to this `AGAIN_LIMIT` times is failed instead.
     """
     missed = [_known(call, speech_id) for speech_id in speech_ids]
@@ -133,7 +135,7 @@ def speak_again(call: Call, speech_ids: Iterable[str]) -> Call:
             call = call.with_speech(replace(speech, parts=(), more=False, outcome="failed", reason=given_up))
         else:
             call = call.with_speech(replace(_owed(speech, 0), again=speech.again + 1))
-    return unplaced(call, min(s.order for s in missed), now_ms=0, lease_ms=0) if missed else call
+    return unplaced(call, min(s.order for s in missed), now_ms=0, lease_ms=0, sent=sent) if missed else call
 
 
 def unheard(call: Call, heard: int) -> tuple[str, ...]:

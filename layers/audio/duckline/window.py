@@ -15,9 +15,12 @@ WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins th
 UNSEALED_MS = 500  # a step, and what two clocks may differ
 
 
-def open_window(call: Call, *, now_ms: int, margin_ms: float, grid_frames: int, paced: bool) -> Call:
-    """The call with the next window given out. The one before is done, or broke off and is made good."""
-    call = _made_good(call, now_ms, margin_ms)
+def open_window(call: Call, *, now_ms: int, asked_ms: int, margin_ms: float, grid_frames: int, paced: bool) -> Call:
+    """The call with the next window given out. The one before is done, or broke off and is made good.
+
+    `asked_ms` is when the next window was first asked for; the caller has heard nothing since.
+    """
+    call = _made_good(call, now_ms, asked_ms, margin_ms)
     call = replace(
         call,
         epoch=call.epoch + 1,
@@ -40,7 +43,8 @@ def take_hold(
     deadline leaves; a window that would last longer ends earlier.
     """
     if call.holder:
-        call = replace(_made_good(call, now_ms, margin_ms), window_from=call.sealed)
+        call = _made_good(call, now_ms, now_ms, margin_ms)
+        call = replace(call, window_from=call.sealed)
     if call.window_until - call.window_from < WINDOW_MIN_FRAMES:
         call = replace(call, window_until=window_end(call.window_from, call.grid_frames))
     call = _fitted(replace(call, window_until=min(call.window_until, call.window_from + longest_frames)))
@@ -48,11 +52,12 @@ def take_hold(
     return replace(call, holder=holder, opened_at_ms=now_ms, sealed=sealed, sealed_at_ms=now_ms, done=call.epoch - 1)
 
 
-def _made_good(call: Call, now_ms: int, margin_ms: float) -> Call:
-    if call.done == call.epoch:
+def _made_good(call: Call, now_ms: int, asked_ms: int, margin_ms: float) -> Call:
+    # A stream behind a broken line goes on, and may be done before the next window can be opened.
+    if call.done == call.epoch and call.sealed_at_ms <= asked_ms:
         return call
     call = replace(call, sealed=_perhaps_sent(call, now_ms))
-    return speak_again(call, unheard(call, surely_heard(call, now_ms, margin_ms)))
+    return speak_again(call, unheard(call, surely_heard(call, asked_ms, margin_ms)))
 
 
 def _perhaps_sent(call: Call, now_ms: int) -> int:

@@ -72,6 +72,11 @@ def loudest_db(pcm: np.ndarray, frequency_hz: float) -> float:
     return 20 * np.log10(abs((pcm * window) @ turns) / window.sum() * 2**0.5)
 
 
+def quietest_dbov(pcm: np.ndarray) -> float:
+    """The level of the half second that is least loud."""
+    return min(band_rms_dbov(pcm[first : first + 4000]) for first in range(0, len(pcm), 4000))
+
+
 @pytest.fixture(scope="session")
 def hard(encode, music) -> dict[str, Path]:
     """Music that is hard to make a bed of, and that becomes one all the same."""
@@ -256,6 +261,12 @@ def test_several_files_become_one_bed_and_fade_into_each_other(encode, music):
     assert loudest_db(pcm[:48_000], 2000) < LEVEL_DBOV - 25
     quiet = [band_rms_dbov(np.roll(pcm, 8000)[first : first + 4000]) for first in range(0, len(pcm) - 4000, 4000)]
     assert min(quiet) > LEVEL_DBOV - 2.5
+
+
+def test_silence_at_the_ends_of_a_file_leaves_no_gap_in_the_loop(bed_of):
+    bed, padded = bed_of("MP3"), bed_of("silence around it")
+    assert padded.playlist.frames == bed.playlist.frames
+    assert quietest_dbov(padded.pcm) > quietest_dbov(bed.pcm) - 1
 
 
 def test_progress_rises_to_one(bed_of):

@@ -25,9 +25,16 @@ def test_every_16_bit_value_goes_to_the_nearest_code():
     assert (np.abs(values - levels[encoded]) == distances).all()
 
 
+def test_what_lies_between_two_16_bit_values_is_rounded():
+    values = np.arange(-32000, 32000)
+    exact = mulaw.encode((values / 32768).astype(np.float32))
+    for off in (-0.4, 0.4):
+        assert mulaw.encode(((values + off) / 32768).astype(np.float32)) == exact
+
+
 def test_silence_is_plus_zero():
-    faint = np.array([0.0, -0.0, 1e-9, -1e-9, -0.4 / 32768], np.float32)
-    assert mulaw.encode(faint) == mulaw.SILENCE * 5
+    faint = np.array([0.0, -0.0, 1e-9, -1e-9, -0.4 / 32768, -3 / 32768, 4 / 32768], np.float32)
+    assert mulaw.encode(faint) == mulaw.SILENCE * len(faint)
     assert mulaw.decode(mulaw.SILENCE)[0] == 0
 
 

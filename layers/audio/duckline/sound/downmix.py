@@ -12,6 +12,7 @@ from duckline.sound.band import TELEPHONE_HIGH_HZ, TELEPHONE_LOW_HZ
 
 MOST_OPPOSED = 0.6  # of a channel's power may cancel before its sign changes, so that ordinary stereo is never touched
 GLIDE_S = 0.1
+_EXCERPT_SAMPLES = 2048  # a length that has a fast Fourier transform
 
 
 def one_channel(blocks: Iterable[np.ndarray], rate_hz: int) -> Iterator[np.ndarray]:
@@ -40,9 +41,9 @@ def _gram(block: np.ndarray, rate_hz: int) -> np.ndarray:
     A quarter of a second tells, and of that every n-th sample: what folds into the band brings its phase along.
     """
     apart = max(rate_hz // (2 * TELEPHONE_HIGH_HZ), 1)
-    excerpt = block[: rate_hz // 4]
-    spectra = np.fft.rfft(excerpt[::apart].T)
-    hz = rate_hz / len(excerpt)
+    excerpt = block[: _EXCERPT_SAMPLES * apart : apart]
+    hz = rate_hz / apart / len(excerpt)
+    spectra = np.fft.rfft(excerpt.T)
     band = np.ascontiguousarray(spectra[:, int(TELEPHONE_LOW_HZ / hz) : int(TELEPHONE_HIGH_HZ / hz) + 1])
     parts = band.view(band.real.dtype)
     return np.einsum("in,jn->ij", parts, parts, dtype=np.float64)
