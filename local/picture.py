@@ -14,8 +14,8 @@ from local.ear import Heard
 
 WIDTH_PX, HEIGHT_PX, DPI = 1600, 900, 100
 COLUMNS = 1500  # of the waveform: one for each pixel of the axes
-LANES = 4  # speeches that were waited for at the same time and can be shown one above the other
-LANE_HEIGHT = 0.072  # of the waveform's axes
+LANES = 8  # speeches that were waited for at the same time and can be shown one above the other
+LANE_PX = 28
 LEFT, RIGHT = 0.062, 0.982
 LEVELS_DBOV = (0, -20, -40)
 LOWEST_GAIN_DB = -24.0
@@ -38,7 +38,11 @@ def draw_call(
     canvas = FigureCanvasAgg(figure)
     lanes = _lanes([speech for speech in report["speeches"] if speech["requested_at_s"] is not None])
     figure.subplots_adjust(
-        left=LEFT, right=RIGHT, top=0.805 - 0.032 * (max(lanes, default=-1) + 1), bottom=0.085, hspace=0.09
+        left=LEFT,
+        right=RIGHT,
+        top=0.825 - (max(lanes, default=-1) + 1) * LANE_PX / HEIGHT_PX,
+        bottom=0.085,
+        hspace=0.09,
     )
     wave, gain = figure.subplots(2, 1, sharex=True, height_ratios=(2.0, 1.0))
     _draw_wave(wave, sound, heard)
@@ -107,7 +111,8 @@ def _draw_gain(axes: Axes, heard: Heard, planned_gain: np.ndarray | None) -> Non
         axes.text(0.5, 0.5, "the music's gain is not known without its bed", transform=axes.transAxes, ha="center",
                   fontsize=12, color=FAINT)  # fmt: skip
     else:
-        shown = heard.music_gain.times_s <= (heard.ends_at_s or 0)
+        times_s = heard.music_gain.times_s
+        shown = (times_s >= heard.starts_at_s) & (times_s <= heard.ends_at_s)
         times_s, gain_db = heard.music_gain.times_s[shown], np.clip(heard.music_gain.gain_db[shown], lowest, 6)
         axes.fill_between(times_s, lowest, gain_db, color=MUSIC, alpha=0.28, linewidth=0, zorder=2)
         axes.plot(times_s, gain_db, color=INK, linewidth=1.6, zorder=4, label="measured")
@@ -128,9 +133,9 @@ def _draw_waits(axes: Axes, report: Mapping, lanes: Sequence[int]) -> None:
     """Above the waveform, for each speech, the way from where it was asked for to where it was heard."""
     speeches = [speech for speech in report["speeches"] if speech["requested_at_s"] is not None]
     top = max(lanes, default=0)
-    place = axes.get_xaxis_transform()
+    place, high_px = axes.get_xaxis_transform(), axes.get_window_extent().height
     for number, (speech, lane) in enumerate(zip(speeches, lanes, strict=True), start=1):
-        height = 1.06 + LANE_HEIGHT * (top - lane)
+        height = 1 + (0.8 + top - lane) * LANE_PX / high_px
         asked_s, heard_s = speech["requested_at_s"], speech["heard_at_s"]
         axes.plot(asked_s, height, "o", color=WAIT, markersize=9, transform=place, clip_on=False, zorder=7)
         if heard_s is None:
@@ -172,6 +177,7 @@ def _draw_hang_up(axes: Axes, report: Mapping) -> None:
         axes.annotate(
             f"hang-up, {after}", (hung_up_s, 0.0), (-6, 6), xycoords=axes.get_xaxis_transform(), ha="right",
             textcoords="offset points", fontsize=12, color=INK, zorder=8,
+            bbox={"facecolor": PAPER, "alpha": 0.8, "linewidth": 0, "pad": 3},
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ from local.template import Function, SettingError, Template
 
 STATE = PROJECT / ".local"
 DEFAULT_PORT = 8080
+AT_ONCE = 4  # requests that one function serves side by side; on AWS there is a processor for each
 BED = "yours"  # the name of the bed that is made of the file BED names
 # Where one machine differs from AWS: its Play is known to play while it loads, and Polly is not to be had.
 LOCAL_SETTINGS = {"Delivery": "stream", "SpeechEngine": "espeak"}
@@ -59,6 +61,7 @@ class Stack:
         self._functions = functions
         self._tell, self._on_log, self._on_report = tell, on_log, on_report
         self._running = AsyncExitStack()
+        self._rooms: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._listening: socket.socket | None = None
         self.aws = Aws()
         self.base_url = self.api_key = ""
@@ -137,13 +140,18 @@ class Stack:
         gateway = Gateway(
             {route: function.logical_id for function in functions for route in function.routes},
             stream,
-            invoke=self.lambda_service.invoke,
+            invoke=self._invoke,
             invoke_streaming=self.lambda_service.invoke_streaming,
         )
         self._running.push_async_callback(gateway.stop)
         await gateway.start(self._listening)
         for function in functions:
             self._poll(function)
+
+    async def _invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """One request's invocation, once there is room: a process for each of many would take this machine's time."""
+        async with self._rooms[function]:
+            return await self.lambda_service.invoke(function, event)
 
     def _spec(self, function: Function) -> FunctionSpec:
         return FunctionSpec(

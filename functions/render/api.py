@@ -21,6 +21,7 @@ from render.silencing import Silencing
 from render.speaking import Speaking, starts_in_ms
 
 CALL_SID = re.compile(r"CA[0-9a-f]{32}")
+AFTER = re.compile(CALL_SID.pattern + r"-[0-9]{1,15}")
 AUDIO_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/mpeg", "audio/ogg", "audio/flac")
 AUDIO_MOST_BYTES = 4_000_000  # a Lambda request of 6 MB holds 4.4 MB in base64
 JSON_MOST_BYTES = 64_000
@@ -50,7 +51,10 @@ class Api:
     # -- calls ----------------------------------------------------------------------------------------
 
     def list_calls(self, request: "Request") -> tuple[int, Any]:
-        sids, more = self.calls.live(PAGE, request.query.get("after"))
+        after = request.query.get("after")
+        if after is not None and not AFTER.fullmatch(after):
+            raise Malformed(f'after is {after[:80]!r}; the "next" of an earlier answer would be right')
+        sids, more = self.calls.live(PAGE, after)
         calls = [call for call in map(self.calls.get, sids) if call is not None]
         now_ms = self.clock.now_ms()
         shown = [self._call_shown(call, now_ms) for call in calls if call_state(call, now_ms) != "ended"]
@@ -196,8 +200,8 @@ class Request:
             raise TooLarge(f"the body has {len(self.body)} bytes; at most {JSON_MOST_BYTES} may be")
         try:
             parsed = json.loads(self.body)
-        except ValueError as error:
-            raise Malformed(f"the body is not JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"the body is not JSON that can be read: {error}") from None
         if not isinstance(parsed, dict):
             raise Malformed(f"the body is JSON, but {type(parsed).__name__}; an object would be right")
         return parsed

@@ -105,7 +105,7 @@ def answered(event: dict[str, Any]) -> dict[str, Any]:
         authorize(event.get("headers", {}).get("authorization", ""))
         route = ROUTES.get(event["routeKey"])
         if route is None:
-            raise NotFound(f"{event['routeKey']} is not served; GET /openapi.json lists what is")
+            raise NotFound(f"{event['routeKey']} is not served; docs/architecture.md lists what is")
         status, body = route(Request(event))
         return _json(status, body, "application/json")
     except DucklineError as error:

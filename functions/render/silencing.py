@@ -48,7 +48,8 @@ class Silencing:
             gone = [speech for speech in which(call) if speech.outcome is None]
             at = call.sealed + guard_frames
             place = fade_berth(call, guard_frames=guard_frames, manner=speaking.manner)
-            sounds = place is not None and any(part.start < at < part.end for s in gone for part in s.parts)
+            fading = [speech for speech in call.speeches if schedule.sounds_on(speech, at)]
+            sounds = place is not None and any(part.start < at < part.end for s in [*gone, *fading] for part in s.parts)
             fade = Part(speaking.studio.clip(call, place, None, at), place.duck, place.voice_at) if sounds else None
             now_ms = speaking.clock.now_ms()
             ids = [speech.speech_id for speech in gone]
@@ -69,11 +70,7 @@ class Silencing:
         raise Unavailable(f"the schedule of call {call.call_sid} changes too fast; try again")
 
     def _afterwards(self, before: Call, after: Call) -> None:
-        now_ms = self.speaking.clock.now_ms()
-        for speech in after.speeches:
-            was = before.speech(speech.speech_id)
-            if speech.outcome == "cancelled" and was.outcome is None:
-                self.speaking._told("speech.cancelled", after, status_of(after, speech, now_ms))
+        self.speaking.tell_cancelled(before, after)
         for speech in after.speeches:
             was = before.speech(speech.speech_id)
             if speech.outcome is None and speech.more and was.maker != speech.maker:

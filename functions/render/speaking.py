@@ -181,7 +181,9 @@ class Speaking:
             at_once = _interrupts(record, speech, index)
             after = self._placed(call, speech, voice, more=more, guard_frames=guard_frames, at_once=at_once)
             try:
-                return self.calls.write(call, after)
+                written = self.calls.write(call, after)
+                self.tell_cancelled(call, written)
+                return written
             except Lost as lost:
                 call = self._known(lost.current, record.call_sid)
                 guard_frames = min(guard_frames + 3, GUARD_MOST_FRAMES)
@@ -272,6 +274,13 @@ class Speaking:
 
     def _rest(self, record: SpeechRecord, maker: int) -> dict[str, Any]:
         return {"kind": "go_on", "call_sid": record.call_sid, "speech_id": record.speech_id, "maker": maker}
+
+    def tell_cancelled(self, before: Call, after: Call) -> None:
+        """Publishes what one write has cancelled."""
+        for speech in after.speeches:
+            was = before.speech(speech.speech_id)
+            if speech.outcome == "cancelled" and was is not None and was.outcome is None:
+                self._told("speech.cancelled", after, status_of(after, speech, self.clock.now_ms()))
 
     def _told(self, kind: str, call: Call, status: SpeechStatus) -> None:
         event = {

@@ -96,22 +96,20 @@ class Studio:
         return clip
 
     def _cut_off(self, call: Call, cut_at: int) -> list[Sounding]:
-        """The voices that sound at frame `cut_at`, fading out from there.
+        """Whatever sounds over the music at frame `cut_at`, fading out from there.
 
-        A voice is what its clip holds beyond the music, which is known to the bit.
+        It is what the clip that is heard then holds beyond the music, which is known to the bit.
         """
-        cut_off = []
-        for speech in call.speeches:
-            for part in speech.spoken_parts:
-                silent = part.voice_end if speech.silenced_at is None else min(part.voice_end, speech.silenced_at)
-                if part.voice_at < cut_at < silent:
-                    frames = min(FADE_OUT_FRAMES, part.voice_end - cut_at)
-                    body = self._whole(f"clips/{call.call_sid}/{part.clip}.ulaw")
-                    first = (cut_at - part.start) * FRAME_BYTES
-                    heard = mulaw.decode(body[first : first + frames * FRAME_BYTES])
-                    beneath = self.music(call, cut_at, frames) * gain_curve(part.duck, cut_at, frames)
-                    cut_off.append(Sounding(heard - beneath, cut_at, fade_at=cut_at))
-        return cut_off
+        begun = [part for part in call.parts if part.start < cut_at]
+        if not begun or begun[-1].end <= cut_at:
+            return []
+        part = begun[-1]
+        frames = min(FADE_OUT_FRAMES, part.end - cut_at)
+        body = self._whole(f"clips/{call.call_sid}/{part.clip}.ulaw")
+        first = (cut_at - part.start) * FRAME_BYTES
+        heard = mulaw.decode(body[first : first + frames * FRAME_BYTES])
+        beneath = self.music(call, cut_at, frames) * gain_curve(part.duck, cut_at, frames)
+        return [Sounding(heard - beneath, cut_at, fade_at=cut_at)]
 
     def fade(self, call: Call, span: BedSpan) -> str:
         """Mixes and stores the clip in which `span`, the last bed of `call`, takes over; answers with its id."""

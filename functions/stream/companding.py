@@ -62,6 +62,11 @@ def blended(old: bytes, new: bytes) -> bytes:
     )
 
 
+def echoed(mulaw: bytes) -> bytes:
+    """`mulaw` backwards: what may follow it without a step where its own continuation cannot be had."""
+    return mulaw[::-1]
+
+
 def pcm16(mulaw: bytes) -> bytes:
     """The same samples as 16-bit little-endian PCM."""
     return b"".join(map(_PCM16.__getitem__, mulaw))

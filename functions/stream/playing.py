@@ -16,7 +16,7 @@ from duckline.stores import Calls, Hold, Lost, NotReached
 from duckline.timeline import FRAME_BYTES, FRAME_MS
 from duckline.window import take_hold
 from stream.books import Books
-from stream.companding import blended, faded
+from stream.companding import blended, echoed, faded
 from stream.pace import SHORT_FOR_MS, SHORT_STEP_FRAMES, STEP_FRAMES, Pace
 from stream.sources import Sources
 
@@ -55,6 +55,7 @@ class Services:
     log: Callable[..., None]
     faded: Callable[..., bytes] = faded
     blended: Callable[[bytes, bytes], bytes] = blended
+    echoed: Callable[[bytes], bytes] = echoed
 
 
 class Playing:
@@ -64,7 +65,7 @@ class Playing:
         self.delivery = delivery
         self.calls, self.sources, self.clock = services.calls, services.sources, services.clock
         self.background, self.log, self.books = services.background, services.log, services.books()
-        self.faded, self.blended = services.faded, services.blended
+        self.faded, self.blended, self.echoed = services.faded, services.blended, services.echoed
         self.lead_frames = round(lead_ms / FRAME_MS)
         self.tally = Tally()
         self.sealing: Any = None
@@ -72,6 +73,8 @@ class Playing:
         self.begun: set[str] = set()  # clips that were sent from their first frame
         self.left_out_until = -1  # the end of what could not be had; what follows without a gap is left out too
         self.last: Stretch | None = None
+        self.is_substitute = False  # whether the last music was the bed shipped with the function
+        self.tail = b""  # the last of what was played, without the window's fades
         self.waiting_since_ms = 0
 
     def open(self, call_sid: str, epoch: int, holder: str, longest_ms: float) -> Call:
@@ -238,13 +241,23 @@ class Playing:
 
     def _stretch(self, stretch: Stretch, until_ms: float) -> bytes:
         sound = self._clip(stretch, until_ms) if stretch.clip is not None else None
+        substituted = self.sources.substituted_frames
         if sound is None:
             stretch = replace(stretch, clip=None)
             sound = self.sources.bed(stretch, until_ms)
+        is_substitute = self.sources.substituted_frames > substituted
         if self.last is not None and not _is_planned(self.last, stretch):
             sound = self._spliced(sound, stretch, until_ms)
-        self.last = stretch
+        elif self.last is not None and is_substitute != self.is_substitute:
+            sound = self._led_over(sound)
+        self.last, self.is_substitute = stretch, is_substitute
+        self.tail = (self.tail + sound)[-SPLICE_FRAMES * FRAME_BYTES :]
         return sound
+
+    def _led_over(self, sound: bytes) -> bytes:
+        """`sound` blended in from an echo of what was heard last: what would have followed that is not to be had."""
+        echo = self.echoed(self.tail)[: len(sound)]
+        return self.blended(echo, sound[: len(echo)]) + sound[len(echo) :]
 
     def _clip(self, stretch: Stretch, until_ms: float) -> bytes | None:
         """The clip's frames; None if they cannot be had, or if its beginning or what it follows could not."""

@@ -17,6 +17,7 @@ REACH_SAMPLES = 2000  # how far from where it was expected a block is looked for
 SPEEDS = (1.0, 1.001, 0.999, 1.002, 0.998, 1.003, 0.997)  # half a step to either side still correlates
 LIKENESS = 0.5  # of a sighting that counts
 CERTAIN = 0.8
+EVIDENT = 0.9  # so alike at one speed that no other need be tried: what is left of the drift shows later
 SOFTEST = 0.0005  # RMS (−66 dBov) of a block worth looking for
 MARGIN_SAMPLES = 4000
 SAME_SAMPLES = 3.0  # offsets nearer to one another than this are one
@@ -115,7 +116,7 @@ def _coarse_speed(sound: np.ndarray, haystack: Haystack) -> tuple[float, int] | 
             mean = float(np.mean(sorted(tops, reverse=True)[: max(1, len(tops) // 3)])) if tops else 0.0
             if best is None or mean > best[0] + 0.01:  # a drum resembles itself upside down, but not as well
                 best = (mean, speed, polarity)
-        if best is not None and best[0] > 0.98:
+        if best is not None and best[0] > EVIDENT:
             break
     return (best[1], best[2]) if best is not None and best[0] > LIKENESS else None
 

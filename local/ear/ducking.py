@@ -17,7 +17,7 @@ DUCKED_DB = 2.0  # less than this is no duck whose ramps could be measured
 SURE_BY = 9.0  # in squared standard errors: three of them
 VAGUE = 2.2
 LEVEL_JUMP_DB = 2.0
-RAMP_LENGTHS_S = np.concatenate((np.arange(0.005, 0.1, 0.005), np.arange(0.1, 0.4, 0.01), np.arange(0.4, 1.5, 0.02)))
+RAMP_LENGTHS = np.unique(np.concatenate((np.arange(1, 40), np.geomspace(40, 300, 40).round().astype(int))))  # blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class _Fit(NamedTuple):
     """A ramp that was tried; the first field orders them."""
 
     cost: float
-    start: float
-    length: float
+    start: int  # blocks, as `length`
+    length: int
     from_gain: float
     to_gain: float
 
@@ -94,33 +94,24 @@ def ramp(curve: GainCurve, from_s: float, to_s: float) -> Ramp | None:
     """The one ramp between two steady gains that fits the curve from `from_s` to `to_s` best.
 
     None if the curve stays level, or if the music rests just then and ramps of very different lengths would fit.
-    Raised cosines and straight lines of 5 ms to 1.5 s are tried, first coarsely, then around the best.
+    Raised cosines and straight lines of 5 ms to 1.5 s are tried, from every block on.
     """
     first, last = max(int(from_s / BLOCK_S), 0), min(int(to_s / BLOCK_S), len(curve.raw))
-    if last - first < 8:
-        return None
-    at = (np.arange(first, last) + 0.5) * BLOCK_S
     gain, weight = curve.raw[first:last], curve.weight[first:last]
-    if weight.sum() <= 0:
+    if last - first < 8 or weight.sum() <= 0:
         return None
-    lengths = RAMP_LENGTHS_S[: int(np.searchsorted(RAMP_LENGTHS_S, at[-1] - at[0]))]
-    starts = np.arange(at[0], at[-1], 4 * BLOCK_S)
-    tried = [_fit(at, gain, weight, length, starts - length / 2, True) for length in lengths[::3]]
-    rough = min(tried)
-    as_good = [fit.length for fit in tried if fit.cost < rough.cost + SURE_BY]
+    lengths = RAMP_LENGTHS[: int(np.searchsorted(RAMP_LENGTHS, last - first))]
+    tried = [_fit(gain, weight, length, eased=True) for length in lengths.tolist()]
+    best = min(tried)
+    as_good = [fit.length for fit in tried if fit.cost < best.cost + SURE_BY]
     if max(as_good) > VAGUE * min(as_good):
         return None
-    nearby = lengths[np.abs(lengths - rough.length) <= 0.1 * rough.length + 0.06]
-    shifts = np.arange(-0.06, 0.06, BLOCK_S / 2)
-    best = min(
-        _fit(at, gain, weight, length, rough.start + (rough.length - length) / 2 + shifts, eased)
-        for length in nearby
-        for eased in (True, False)
-    )
-    start, length, from_gain, to_gain = best.start, best.length, best.from_gain, best.to_gain
-    if min(from_gain, to_gain) < 0 or abs(decibels(from_gain) - decibels(to_gain)) < DUCKED_DB:
+    nearby = lengths[(lengths > 0.6 * best.length) & (lengths < 1.7 * best.length)]
+    best = min(best, *(_fit(gain, weight, length, eased=False) for length in nearby.tolist()))
+    if min(best.from_gain, best.to_gain) < 0 or abs(decibels(best.from_gain / max(best.to_gain, 1e-6))) < DUCKED_DB:
         return None
-    return Ramp(start, start + length, from_gain, to_gain)
+    start_s = (first + best.start) * BLOCK_S
+    return Ramp(start_s, start_s + best.length * BLOCK_S, best.from_gain, best.to_gain)
 
 
 def level_jumps(curve: GainCurve, excused: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -141,22 +132,25 @@ def decibels(gain: float) -> float:
     return 20 * float(np.log10(max(gain, 1e-6)))
 
 
-def _fit(at: np.ndarray, gain: np.ndarray, weight: np.ndarray, length: float, starts: np.ndarray, eased: bool) -> _Fit:
-    """The best ramp of this length, raised cosine if `eased`, that begins at one of `starts`."""
-    progress = np.clip((at[None, :] - starts[:, None]) / length, 0, 1)
-    cost, low, high = _two_levels(gain, weight, 0.5 - 0.5 * np.cos(np.pi * progress) if eased else progress)
-    top = int(np.argmin(cost))
-    return _Fit(float(cost[top]), float(starts[top]), float(length), float(low[top]), float(high[top]))
+def _fit(gain: np.ndarray, weight: np.ndarray, length: int, eased: bool) -> _Fit:
+    """The best ramp of `length` blocks, raised cosine if `eased`: where it starts, and the two levels it joins.
 
+    For every start at once the weighted least squares for the levels; the sums over the ramp are correlations.
+    """
+    progress = (np.arange(length) + 0.5) / length
+    shape = 0.5 - 0.5 * np.cos(np.pi * progress) if eased else progress
 
-def _two_levels(gain: np.ndarray, weight: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each row of `shape` (0 to 1) the best two levels for 0 and 1, as the cost, the one and the other."""
+    def along(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        after = np.concatenate((np.cumsum(values[::-1])[::-1], [0.0]))[length:]  # where the ramp is at 1
+        return np.correlate(values, kernel, "valid") + after
+
     total, sum_gain, sum_squares = weight.sum(), weight @ gain, weight @ gain**2
-    sum_shape, sum_shape2, sum_both = shape @ weight, shape**2 @ weight, shape @ (weight * gain)
-    determinant = total * sum_shape2 - sum_shape**2
-    slope = (total * sum_both - sum_shape * sum_gain) / np.maximum(determinant, 1e-12)
+    sum_shape, sum_shape2, sum_both = along(weight, shape), along(weight, shape**2), along(weight * gain, shape)
+    slope = (total * sum_both - sum_shape * sum_gain) / np.maximum(total * sum_shape2 - sum_shape**2, 1e-12)
     level = (sum_gain - slope * sum_shape) / total
-    return sum_squares - level * sum_gain - slope * sum_both, level, level + slope
+    cost = sum_squares - level * sum_gain - slope * sum_both
+    top = int(np.argmin(cost))
+    return _Fit(float(cost[top]), top, length, float(level[top]), float(level[top] + slope[top]))
 
 
 def _change_db(curve: GainCurve, skip: int, length: int) -> tuple[np.ndarray, np.ndarray]:

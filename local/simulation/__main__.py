@@ -58,9 +58,7 @@ def _many(first: int, count: int) -> int:
     for line in sorted(broken)[:20]:
         print(f"✗ {line}")
     if broken:
-        print(
-            f"again: PYTHONPATH=layers/audio:functions:. .venv/bin/python -m local.simulation --seed {_seed(broken[0])}"
-        )
+        print(f"again, in full: make simulate SEED={_seed(sorted(broken)[0])}")
         return 1
     print(f"✓ {count} calls, every rule kept")
     return 0

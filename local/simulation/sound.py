@@ -81,7 +81,7 @@ class Voices:
 class SymbolicStudio:
     """`render.speaking.Studio` whose clips are made of readable frames.
 
-    `delay` is called where the real one takes time. A record's text says how many frames each of its parts has: "100,300".
+    `delay` is called where the real one takes time. A record's text says how many frames each part has: "100,300".
     """
 
     def __init__(self, sounds: Sounds, voices: Voices, delay: Callable[[str], None]) -> None:
@@ -156,3 +156,9 @@ def splice(old: bytes, new: bytes) -> bytes:
         for at, frame in enumerate(after)
     ]
     return b"".join(frame.to_bytes() for frame in blended)
+
+
+def echo(body: bytes) -> bytes:
+    """What was heard last, backwards: the last frame first, its gain run through the other way."""
+    back = reversed(frames_in(body))
+    return b"".join(f._replace(gain_first=f.gain_last, gain_last=f.gain_first).to_bytes() for f in back)

@@ -48,6 +48,7 @@ def fetched(
             log=lambda *args, **kwargs: None,
             faded=lambda body, *args, **kwargs: body,
             blended=sound.splice,
+            echoed=sound.echo,
         )
         playing = Playing(services, delivery, lead_ms=lead_ms)
         try:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -319,16 +318,6 @@ def test_no_voice_is_cut_but_by_a_clip_in_which_it_fades_out(grid_frames: int, a
             assert before in [desk.made[clip] for clip in after.fading]
 
 
-@pytest.mark.xfail(strict=True, reason="an interruption within another's fade-out cuts that fade")
-@anything
-@example(42_000, second_interruption)
-@given(grids, bad_days)
-def test_a_voice_that_fades_out_is_not_cut_in_its_fade(grid_frames: int, asked: list[tuple]):
-    for before, _, frame in played(grid_frames, asked).joins():
-        assert not (before.fading and before.cut_at < frame < before.cut_at + MANNER.fade_out_frames)
-
-
-@pytest.mark.xfail(strict=True, reason="window._fitted leaves the later parts of a speech that has begun")
 @anything
 @example(300, later_part_in_a_shorter_window)
 @given(grids, bad_days)
@@ -353,18 +342,6 @@ def test_what_is_not_cancelled_is_heard_whole_once_and_in_order(grid_frames: int
         if speech_id not in desk.silenced
     ]
     assert [word for word in desk.words() if word[0] not in desk.silenced] == whole
-
-
-@pytest.mark.xfail(strict=True, reason="what an interruption silenced sounds on once that is cancelled itself")
-@anything
-@example(42_000, cancelled_interruption)
-@given(grids, good_days)
-def test_a_cancelled_speech_is_not_heard_again(grid_frames: int, asked: list[tuple]):
-    desk = played(grid_frames, asked)
-    for heard in desk.heard:
-        made = desk.source(heard)
-        silent_from = desk.silenced.get(made.voice[0], heard.end)
-        assert not any(made.speaks_at(frame) for frame in range(max(heard.start, silent_from), heard.end))
 
 
 @anything

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -304,7 +303,6 @@ def test_of_a_call_that_has_ended_the_margin_before_its_end_is_not_surely_heard(
     assert surely_heard(over, over.ended_at_ms, 2000) == 450
 
 
-@pytest.mark.xfail(strict=True, reason="surely_heard takes its margin from now, not from the end of the call")
 def test_of_a_call_that_has_ended_no_more_is_surely_heard_as_time_goes_on():
     playing = call(sealed=600, opened_at_ms=OPENED_AT_MS, sealed_at_ms=OPENED_AT_MS + 11_000)
     over = replace(playing, ended_at_ms=OPENED_AT_MS + 11_000)

@@ -145,7 +145,6 @@ def test_what_failed_before_the_end_stays_failed():
     assert status_after_end(failed, 550).reason == "no voice is called Nobody"
 
 
-@pytest.mark.xfail(strict=True, reason="surely_heard takes its margin from now, not from the end of the call")
 @example(ended_at=640, asked_after_ms=90_000)
 @given(st.integers(400, 900), st.integers(0, 600_000))
 def test_what_is_said_after_the_end_stays_said(ended_at: int, asked_after_ms: int):

@@ -29,9 +29,7 @@ def owed(order: int, **fields) -> Speech:
 
 
 def call(*speeches: Speech, **fields) -> Call:
-    return Call(
-        "CA1", **({"beds": (CALM,), "window_until": 42_000, "speeches": speeches, "next_order": 9} | fields)
-    )
+    return Call("CA1", **({"beds": (CALM,), "window_until": 42_000, "speeches": speeches, "next_order": 9} | fields))
 
 
 # -- reserving ------------------------------------------------------------------------------------

@@ -200,14 +200,14 @@ def test_cancelled_and_failed_speeches_are_history_with_their_reasons(desk):
 
 def test_before_the_last_seal_the_history_is_waited_for(desk):
     spoken, clock = call(speech("sp_1", 1, 100)), Clock()
-    desk.books.settle(spoken, 300, clock, patience_ms=500)
+    desk.books.settle(spoken, 300, clock, until_ms=500)
     assert desk.books.keep(spoken, 300, clock.now_ms()) == ("sp_1",)
 
 
 def test_but_for_no_longer_than_there_is_patience(desk):
     speeches = [speech(f"sp_{order}", order, 100 * order, frames=50) for order in range(1, 9)]
     clock = Clock(takes_ms=1000)
-    desk.books.settle(call(*speeches), 5000, clock, patience_ms=500)
+    desk.books.settle(call(*speeches), 5000, clock, until_ms=500)
     assert clock.time_ms == 500
 
 

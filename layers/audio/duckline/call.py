@@ -227,4 +227,5 @@ def surely_heard(call: Call, now_ms: float, margin_ms: float) -> int:
     """
     if not call.paced:
         return call.window_from
-    return playhead(call, min(now_ms - margin_ms, call.sealed_at_ms))
+    until_ms = min(now_ms, call.ended_at_ms) if call.ended else now_ms
+    return playhead(call, min(until_ms - margin_ms, call.sealed_at_ms))

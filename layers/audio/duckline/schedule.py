@@ -74,7 +74,16 @@ def silence(
     gone = [_known(call, speech_id) for speech_id in speech_ids]
     for speech in gone:
         call = call.with_speech(_silenced(speech, at, reason, fade))
+    for speech in call.speeches:
+        # One that was interrupted by what is gone now sounds until here, and fades out here.
+        if fade is not None and sounds_on(speech, at) and fade not in speech.parts:
+            call = call.with_speech(replace(speech, parts=(*speech.parts, fade), silenced_at=at))
     return unplaced(call, min(s.order for s in gone), now_ms=now_ms, lease_ms=lease_ms) if gone else call
+
+
+def sounds_on(speech: Speech, at: int) -> bool:
+    """Whether `speech` was to be silenced at frame `at` or later, and sounds until then."""
+    return speech.silenced_at is not None and speech.silenced_at >= at and speech.voice_end >= at
 
 
 def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech:
@@ -90,17 +99,19 @@ def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech
 
 
 def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int, sent: int | None = None) -> Call:
-    """The call with every speech from `from_order` on that has not begun owed again, in the old order."""
+    """The call with all that has not begun of the speeches from `from_order` on owed again, in the old order."""
+    begins_at = call.sealed if sent is None else sent
     for speech in call.speeches:
-        begins_at = call.sealed if sent is None else sent
-        waits = speech.outcome is None and speech.parts and speech.parts[0].start >= begins_at
-        if speech.order >= from_order and waits:
-            call = call.with_speech(_owed(speech, now_ms + lease_ms))
+        begun = tuple(part for part in speech.parts if part.start < begins_at)
+        if speech.order >= from_order and speech.outcome is None and len(begun) < len(speech.parts):
+            call = call.with_speech(_owed(speech, now_ms + lease_ms, begun))
     return call
 
 
-def _owed(speech: Speech, lease_until_ms: int) -> Speech:
-    return replace(speech, parts=(), more=True, maker=speech.maker + 1, lease_until_ms=lease_until_ms, had_place=True)
+def _owed(speech: Speech, lease_until_ms: int, parts: tuple[Part, ...] = ()) -> Speech:
+    return replace(
+        speech, parts=parts, more=True, maker=speech.maker + 1, lease_until_ms=lease_until_ms, had_place=True
+    )
 
 
 # -- speaking again -------------------------------------------------------------------------------

@@ -15,12 +15,14 @@ WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins th
 UNSEALED_MS = 500  # a step, and what two clocks may differ
 
 
-def open_window(call: Call, *, now_ms: int, asked_ms: int, margin_ms: float, grid_frames: int, paced: bool) -> Call:
+def open_window(
+    call: Call, *, now_ms: int, margin_ms: float, grid_frames: int, paced: bool, asked_ms: int | None = None
+) -> Call:
     """The call with the next window given out. The one before is done, or broke off and is made good.
 
-    `asked_ms` is when the next window was first asked for; the caller has heard nothing since.
+    `asked_ms` is when the next window was first asked for, if not now; the caller has heard nothing since.
     """
-    call = _made_good(call, now_ms, asked_ms, margin_ms)
+    call = _made_good(call, now_ms, now_ms if asked_ms is None else asked_ms, margin_ms)
     call = replace(
         call,
         epoch=call.epoch + 1,

@@ -192,14 +192,15 @@ class DynamoSpeeches:
         return _record(SpeechRecord, found["Item"]) if "Item" in found else None
 
     def close(self, call_sid: str, status: SpeechStatus, order: int) -> None:
-        fields = _fields({**asdict(status), "order": order})
-        del fields["speech_id"]
+        told = {**asdict(status), "call_sid": call_sid, "order": order}
+        fields = _fields(told)
+        unset = [f"#{name}" for name in told if name not in fields]
         _ask(
             self.client.update_item,
             TableName=self.table,
             Key=_speech_key(call_sid, status.speech_id),
-            UpdateExpression=_expression([f"#{name} = :{name}" for name in fields], []),
-            ExpressionAttributeNames={f"#{name}": name for name in fields},
+            UpdateExpression=_expression([f"#{name} = :{name}" for name in fields], unset),
+            ExpressionAttributeNames={f"#{name}": name for name in told},
             ExpressionAttributeValues={f":{name}": value for name, value in fields.items()},
         )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from duckline.stores import NotReached
@@ -46,5 +47,5 @@ class S3Uploads:
         """The object as a file. Raises NotReached."""
         try:
             self.client.download_file(self.bucket, key, str(to))
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, Boto3Error) as error:
             raise NotReached(f"GET {key}: {error}") from error
