@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from duckline.errors import Conflict, NotFound
+from duckline.errors import DucklineError
 from render.beds import BedRoom
 from render.speaking import Speaking
 
@@ -37,5 +37,5 @@ class Work:
                 self.speaking.take_up(message["call_sid"])
             else:
                 raise ValueError(f"no work of kind {message['kind']!r} is known; go_on or speak would be right")
-        except (NotFound, Conflict) as reason:  # the call is over or forgotten: nothing is left to do
+        except DucklineError as reason:  # the speech has failed, or its call is over: nothing is left to do
             self.log("work dropped", kind=message["kind"], call_sid=message["call_sid"], reason=str(reason))

@@ -18,7 +18,7 @@ from duckline.window import take_hold
 from stream.books import Books
 from stream.companding import blended, echoed, faded
 from stream.pace import SHORT_FOR_MS, SHORT_STEP_FRAMES, STEP_FRAMES, Pace
-from stream.sources import Sources
+from stream.sources import Music, Sources
 
 CHUNK_FRAMES = 12  # 240 ms at the most in one chunk
 FORGOTTEN_MS = 6000  # a speech stays in the call's item that much longer: a broken line may be told of late
@@ -241,16 +241,22 @@ class Playing:
 
     def _stretch(self, stretch: Stretch, until_ms: float) -> bytes:
         sound = self._clip(stretch, until_ms) if stretch.clip is not None else None
-        substituted = self.sources.substituted_frames
         if sound is None:
             stretch = replace(stretch, clip=None)
-            sound = self.sources.bed(stretch, until_ms)
-        is_substitute = self.sources.substituted_frames > substituted
+            sound = b"".join(map(self._piece, self.sources.pieces(stretch, until_ms)))
+        else:
+            self.is_substitute = False
         if self.last is not None and not _is_planned(self.last, stretch):
             sound = self._spliced(sound, stretch, until_ms)
-        elif self.last is not None and is_substitute != self.is_substitute:
-            sound = self._led_over(sound)
-        self.last, self.is_substitute = stretch, is_substitute
+        self.last = stretch
+        self.tail = (self.tail + sound)[-SPLICE_FRAMES * FRAME_BYTES :]
+        return sound
+
+    def _piece(self, music: Music) -> bytes:
+        """A piece of bed, led over from what was heard before where one bed stands in for another."""
+        changes = self.last is not None and music.is_substitute != self.is_substitute
+        self.is_substitute = music.is_substitute
+        sound = self._led_over(music.sound) if changes else music.sound
         self.tail = (self.tail + sound)[-SPLICE_FRAMES * FRAME_BYTES :]
         return sound
 

@@ -6,6 +6,7 @@ with the function; a clip that cannot be had is left out, to be spoken again.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from duckline import shipped
@@ -17,6 +18,14 @@ from duckline.timeline import FRAME_BYTES
 AHEAD_FRAMES = 600  # twelve seconds of bed are fetched ahead: three segments
 KEPT_BYTES = 24_000_000  # of segments and clips, in an environment of 256 MB: fifty minutes of sound
 AGAIN_AFTER_MS = 150  # an object that could not be fetched is asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Music:
+    """A piece of bed; a substitute where its own could not be had."""
+
+    sound: bytes
+    is_substitute: bool = False
 
 
 class Sources:
@@ -54,12 +63,16 @@ class Sources:
 
     def bed(self, stretch: Stretch, until_ms: float) -> bytes:
         """Music for the frames of `stretch`, whatever it takes."""
+        return b"".join(piece.sound for piece in self.pieces(stretch, until_ms))
+
+    def pieces(self, stretch: Stretch, until_ms: float) -> list[Music]:
+        """Music for the frames of `stretch`, whatever it takes: in pieces, where one bed stands in for another."""
         span, frames = stretch.bed, stretch.end - stretch.start
         if span.version == shipped.VERSION:
-            return self.shipped(stretch.start - span.origin, frames)
+            return [Music(self.shipped(stretch.start - span.origin, frames))]
         playlist = self._playlist(span.version, until_ms)
         if playlist is None:
-            return self._substitute(stretch.start - span.origin, frames)
+            return [self._substitute(stretch.start - span.origin, frames)]
         pieces = []
         position = (stretch.start - span.origin) % playlist.frames
         for piece in playlist.slices(position, frames):
@@ -67,13 +80,13 @@ class Sources:
             if body is None:
                 pieces.append(self._substitute(position, piece.frames))
             else:
-                pieces.append(body[piece.first * FRAME_BYTES : (piece.first + piece.frames) * FRAME_BYTES])
+                pieces.append(Music(body[piece.first * FRAME_BYTES : (piece.first + piece.frames) * FRAME_BYTES]))
             position += piece.frames
-        return b"".join(pieces)
+        return pieces
 
-    def _substitute(self, position: int, frames: int) -> bytes:
+    def _substitute(self, position: int, frames: int) -> Music:
         self.substituted_frames += frames
-        return self.shipped(position, frames)
+        return Music(self.shipped(position, frames), is_substitute=True)
 
     def _segment_keys(self, span: BedSpan, frame: int) -> Iterable[str]:
         playlist = None if span.version == shipped.VERSION else self._playlist(span.version, until_ms=0)

@@ -17,7 +17,7 @@ DUCKED_DB = 2.0  # less than this is no duck whose ramps could be measured
 SURE_BY = 9.0  # in squared standard errors: three of them
 VAGUE = 2.2
 LEVEL_JUMP_DB = 2.0
-RAMP_LENGTHS = np.unique(np.concatenate((np.arange(1, 40), np.geomspace(40, 300, 40).round().astype(int))))  # blocks
+RAMP_LENGTHS = np.unique(np.geomspace(1, 300, 36).round().astype(int))  # blocks, up to 1.5 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ def ramp(curve: GainCurve, from_s: float, to_s: float) -> Ramp | None:
     """The one ramp between two steady gains that fits the curve from `from_s` to `to_s` best.
 
     None if the curve stays level, or if the music rests just then and ramps of very different lengths would fit.
-    Raised cosines and straight lines of 5 ms to 1.5 s are tried, from every block on.
+    Raised cosines and straight lines of 5 ms to 1.5 s are tried from every block on, first of few lengths, then of all
+    near the best.
     """
     first, last = max(int(from_s / BLOCK_S), 0), min(int(to_s / BLOCK_S), len(curve.raw))
     gain, weight = curve.raw[first:last], curve.weight[first:last]
@@ -106,8 +107,10 @@ def ramp(curve: GainCurve, from_s: float, to_s: float) -> Ramp | None:
     as_good = [fit.length for fit in tried if fit.cost < best.cost + SURE_BY]
     if max(as_good) > VAGUE * min(as_good):
         return None
-    nearby = lengths[(lengths > 0.6 * best.length) & (lengths < 1.7 * best.length)]
-    best = min(best, *(_fit(gain, weight, length, eased=False) for length in nearby.tolist()))
+    nearby = range(
+        max(int(0.8 * best.length), 1), min(int(1.25 * best.length) + 2, last - first), 1 + best.length // 60
+    )
+    best = min(best, *(_fit(gain, weight, length, eased) for length in nearby for eased in (True, False)))
     if min(best.from_gain, best.to_gain) < 0 or abs(decibels(best.from_gain / max(best.to_gain, 1e-6))) < DUCKED_DB:
         return None
     start_s = (first + best.start) * BLOCK_S

@@ -6,7 +6,7 @@ The figures come from the recording and from the times at which bytes arrived, n
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from local.ear.hearing import Heard, HeardSpeech
+from local.ear.findings import Heard, HeardSpeech
 
 LEAST_RATIO_DB = 18.0  # speech over music: 20 dB is aimed at (WCAG 1.4.7), 18 is the least
 STOPPED_WITHIN_S = 1.5  # a second for the status callback, a step for the seal, and the way there

@@ -30,7 +30,6 @@ from duckline.stores.memory import MemoryCalls
 from duckline.window import open_window, take_hold, window_end
 
 MANNER = Manner()
-GUARD_FRAMES = 5
 STEP_FRAMES = 13
 MARGIN_MS = 2000
 GAIN_STEP = 1e-3
@@ -40,13 +39,13 @@ NOBODY = ("", 0)
 
 @dataclass(frozen=True)
 class Made:
-    """A clip as render would have mixed it: whose voice it holds, and which other clips' voices fade out in it."""
+    """A clip as render would have mixed it: whose voice it holds, and the clip of which the rest fades out in it."""
 
     duck: Duck
     voice_at: int
     voice: tuple[str, int] = NOBODY  # the speech and the number of its part
     cut_at: int | None = None
-    fading: frozenset[str] = frozenset()
+    fading: str | None = None
 
     def speaks_at(self, frame: int) -> bool:
         return self.voice != NOBODY and self.voice_at <= frame < self.duck.up_at
@@ -106,31 +105,31 @@ class Desk:
             self.at_once.add(speech_id)
         self.write(schedule.reserve(self.call, speech_id, now_ms=self.now_ms, lease_ms=15_000))
 
-    def make(self, which: int) -> None:
+    def make(self, which: int, guard_frames: int = 5) -> None:
         """Makes the next part of one of the speeches that may have a part placed."""
         call = self.call
         owed = [s for s in call.speeches if s.outcome is None and s.more]
         ready = [s for s in owed if is_next(call, s) or self._interrupts(s)]
         if ready:
-            self._make(call, ready[which % len(ready)])
+            self._make(call, ready[which % len(ready)], guard_frames)
 
-    def say(self, when: str, lines: list[int]) -> None:
+    def say(self, when: str, lines: list[int], guard_frames: int = 5) -> None:
         self.reserve(when, lines)
-        self.make(-1)
+        self.make(-1, guard_frames)
 
     def _interrupts(self, speech: Speech) -> bool:
-        return speech.speech_id in self.at_once and not speech.spoken_parts and speech.again == 0
+        return speech.speech_id in self.at_once and not speech.spoken_parts and not speech.had_place
 
-    def _make(self, call: Call, speech: Speech) -> None:
+    def _make(self, call: Call, speech: Speech, guard_frames: int) -> None:
         number, lines = len(speech.spoken_parts), self.lines[speech.speech_id]
         frames = min(lines[number], longest_voice_frames(call.grid_frames))
         more, voice = number < len(lines) - 1, (speech.speech_id, number)
         asked = (call, speech, frames, lambda frame: 0.1 + frame % 7 / 10)
         if not self._interrupts(speech):
-            place = berth(*asked, guard_frames=GUARD_FRAMES, manner=MANNER)
+            place = berth(*asked, guard_frames=guard_frames, manner=MANNER)
             self.write(schedule.place(call, speech.speech_id, self._part(call, place, voice), more=more))
             return
-        cut = interruption(*asked, guard_frames=GUARD_FRAMES, manner=MANNER)
+        cut = interruption(*asked, guard_frames=guard_frames, manner=MANNER)
         fade = self._part(call, cut.fade, NOBODY, cut.at) if cut.fade is not None else None
         part = self._part(call, cut.berth, voice, cut.at if cut.fade is None else None)
         self.write(schedule.interrupt(call, speech.speech_id, part, fade, at=cut.at, more=more))
@@ -138,24 +137,19 @@ class Desk:
 
     def _part(self, call: Call, place: Berth, voice: tuple[str, int], cut_at: int | None = None) -> Part:
         clip = f"c{len(self.made)}"
-        fading = {
-            part.clip
-            for speech in call.speeches
-            for part in speech.spoken_parts
-            if cut_at is not None
-            and part.voice_at < cut_at < part.voice_end
-            and (speech.silenced_at is None or cut_at < speech.silenced_at)
-        }
-        self.made[clip] = Made(place.duck, place.voice_at, voice, cut_at, frozenset(fading))
+        begun = [part for part in call.parts if cut_at is not None and part.start < cut_at]
+        fading = begun[-1].clip if begun and begun[-1].end > cut_at else None
+        self.made[clip] = Made(place.duck, place.voice_at, voice, cut_at, fading)
         return Part(clip, place.duck, place.voice_at)
 
-    def cancel(self, which: int, count: int) -> None:
+    def cancel(self, which: int, count: int, guard_frames: int = 5) -> None:
         """Cancels `count` of the speeches that are not over yet."""
         call = self.call
         gone = [s for s in call.speeches if s.outcome is None][which:][:count]
-        at = call.sealed + GUARD_FRAMES
-        place = fade_berth(call, guard_frames=GUARD_FRAMES, manner=MANNER)
-        sounds = place is not None and any(p.start < at < p.end for s in gone for p in s.parts)
+        at = call.sealed + guard_frames
+        place = fade_berth(call, guard_frames=guard_frames, manner=MANNER)
+        fading = [s for s in call.speeches if schedule.sounds_on(s, at)]
+        sounds = place is not None and any(p.start < at < p.end for s in (*gone, *fading) for p in s.parts)
         fade = self._part(call, place, NOBODY, at) if sounds else None
         ids = [s.speech_id for s in gone]
         self.write(schedule.silence(call, ids, fade, at=at, reason="cancelled", now_ms=self.now_ms, lease_ms=15_000))
@@ -167,7 +161,7 @@ class Desk:
                 self.silenced.setdefault(speech.speech_id, at)
 
     def change_bed(self) -> None:
-        at = bed_change_at(self.call, guard_frames=GUARD_FRAMES)
+        at = bed_change_at(self.call, guard_frames=5)
         span = BedSpan(at, f"b{at}", f"b{at}", at, f"fade to b{at}", BED_FADE_FRAMES)
         self.write(schedule.change_bed(self.call, span))
 
@@ -267,14 +261,15 @@ class Desk:
 voices_frames = st.one_of(st.integers(1, 12), st.integers(13, 120), st.integers(121, 280))
 whens = st.sampled_from(["queue", "queue", "now"])
 texts = st.lists(voices_frames, min_size=1, max_size=3)
+guards = st.sampled_from([5, 5, 8, 25])  # who lost a race keeps further from the seal
 requests = st.one_of(
-    st.tuples(st.just("say"), whens, texts),
-    st.tuples(st.just("say"), whens, texts),
+    st.tuples(st.just("say"), whens, texts, guards),
+    st.tuples(st.just("say"), whens, texts, guards),
     st.tuples(st.just("reserve"), whens, texts),
-    st.tuples(st.just("make"), st.integers(0, 2)),
+    st.tuples(st.just("make"), st.integers(0, 2), guards),
     st.tuples(st.just("seal"), st.integers(1, 12)),
     st.tuples(st.just("seal"), st.integers(1, 150)),
-    st.tuples(st.just("cancel"), st.integers(0, 2), st.integers(1, 3)),
+    st.tuples(st.just("cancel"), st.integers(0, 2), st.integers(1, 3), guards),
     st.tuples(st.just("change_bed")),
 )
 troubles = st.one_of(
@@ -298,10 +293,14 @@ def played(grid_frames: int, asked: list[tuple]) -> Desk:
 anything = settings(deadline=None, max_examples=100, derandomize=True)
 cancelled_interruption = [("say", "queue", [100]), ("seal", 60), ("say", "now", [50]), ("cancel", 0, 1)]
 second_interruption = [("say", "queue", [100]), ("seal", 60), ("say", "now", [50]), ("seal", 3), ("say", "now", [50])]
+interruption_ahead = [("say", "queue", [100]), ("seal", 60), ("say", "now", [50], 25), ("reserve", "queue", [20])]
+cancelled_behind_an_interruption = [*interruption_ahead, ("cancel", 1, 1)]
+cancelled_interruption_ahead = [*interruption_ahead, ("cancel", 0, 1)]
 later_part_in_a_shorter_window = [("change_grid", 400), ("say", "queue", [1, 241])]
 
 
 @anything
+@example(42_000, cancelled_behind_an_interruption)
 @given(grids, bad_days)
 def test_the_gain_of_the_music_never_steps(grid_frames: int, asked: list[tuple]):
     for before, after, frame in played(grid_frames, asked).joins():
@@ -314,8 +313,27 @@ def test_no_voice_is_cut_but_by_a_clip_in_which_it_fades_out(grid_frames: int, a
     desk = played(grid_frames, asked)
     for before, after, frame in desk.joins():
         if before.speaks_at(frame - 1) and before.speaks_at(frame):
-            assert after.cut_at == frame
-            assert before in [desk.made[clip] for clip in after.fading]
+            assert (after.cut_at, desk.made.get(after.fading)) == (frame, before)
+
+
+@anything
+@example(42_000, second_interruption)
+@given(grids, bad_days)
+def test_what_fades_out_is_cut_by_nothing_but_another_fade_of_it(grid_frames: int, asked: list[tuple]):
+    desk = played(grid_frames, asked)
+    for before, after, frame in desk.joins():
+        if before.fading and before.cut_at < frame < before.cut_at + MANNER.fade_out_frames:
+            assert (after.cut_at, desk.made.get(after.fading)) == (frame, before)
+
+
+@anything
+@example(42_000, cancelled_behind_an_interruption)
+@given(grids, bad_days)
+def test_what_a_clip_lets_fade_out_is_what_was_heard_before_it(grid_frames: int, asked: list[tuple]):
+    desk = played(grid_frames, asked)
+    for before, after, frame in desk.joins():
+        if after.fading and after.cut_at == frame:
+            assert desk.made[after.fading] == before
 
 
 @anything
@@ -342,6 +360,19 @@ def test_what_is_not_cancelled_is_heard_whole_once_and_in_order(grid_frames: int
         if speech_id not in desk.silenced
     ]
     assert [word for word in desk.words() if word[0] not in desk.silenced] == whole
+
+
+@anything
+@example(42_000, cancelled_interruption)
+@example(42_000, cancelled_interruption_ahead)
+@example(42_000, cancelled_behind_an_interruption)
+@given(grids, good_days)
+def test_a_cancelled_speech_is_not_heard_again(grid_frames: int, asked: list[tuple]):
+    desk = played(grid_frames, asked)
+    for heard in desk.heard:
+        made = desk.source(heard)
+        silent_from = desk.silenced.get(made.voice[0], heard.end)
+        assert not any(made.speaks_at(frame) for frame in range(max(heard.start, silent_from), heard.end))
 
 
 @anything

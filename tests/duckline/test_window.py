@@ -37,8 +37,9 @@ def sent_whole(*speeches: Speech) -> Call:
     return call(*speeches, sealed=GRID, done=1)
 
 
-def opened(call: Call, now_ms: int = NOW_MS, grid_frames: int = GRID, paced: bool = True) -> Call:
-    return open_window(call, now_ms=now_ms, margin_ms=MARGIN_MS, grid_frames=grid_frames, paced=paced)
+def opened(call: Call, now_ms: int = NOW_MS, **kwargs) -> Call:
+    usual = {"margin_ms": MARGIN_MS, "grid_frames": GRID, "paced": True}
+    return open_window(call, now_ms=now_ms, **(usual | kwargs))
 
 
 def held(call: Call, holder: str = "second", now_ms: int = NOW_MS, longest_frames: int = 44_000) -> Call:
@@ -149,6 +150,20 @@ def test_what_began_beyond_the_seal_of_a_stream_that_could_not_seal_is_spoken_ag
     assert following.speech("sp_1").again == 1
 
 
+def test_nothing_was_heard_after_the_next_window_was_asked_for():
+    # Asked after five of the ten seconds: three of them are sure, 150 frames.
+    late = call(said(1, 40), said(2, 60))
+    following = opened(late, asked_ms=NOW_MS - 5000)
+    assert following.speech("sp_1").parts
+    assert is_owed(following, 2)
+
+
+def test_a_stream_that_was_done_only_after_its_line_had_broken_is_made_good():
+    done_late = replace(sent_whole(said(1, 300)), sealed_at_ms=NOW_MS)
+    assert is_owed(opened(done_late, asked_ms=NOW_MS - 5000), 1)
+    assert opened(done_late, asked_ms=NOW_MS).speech("sp_1") == said(1, 300)
+
+
 def test_of_a_burst_that_broke_off_all_is_spoken_again():
     following = opened(call(said(1, 300), paced=False, sealed=GRID))
     assert is_owed(following, 1)
@@ -184,13 +199,14 @@ def test_a_second_fetch_has_spoken_again_what_only_the_first_was_sent():
 
 def test_a_second_fetch_near_the_windows_end_goes_on_beyond_it():
     playing = held(call(sealed=960))
-    assert playing.window_from == 960 + 25
+    assert playing.window_from == 985 + 25
     assert playing.window_until == 2000
 
 
 def test_a_second_fetch_of_a_window_that_was_done_is_a_window_of_its_own():
     playing = held(sent_whole())
     assert (playing.window_from, playing.window_until) == (1000, 2000)
+    assert playing.done < playing.epoch
 
 
 def test_no_more_is_sealed_than_the_window_has():

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.image import imread
 
 from local.ear import Heard, HeardSpeech
+from local.ear.findings import MusicGain
 from local.ear.gaps import Gap, Jump
-from local.ear.hearing import MusicGain
 from local.ear.report import build_report
 from local.picture import companded, draw_call
 

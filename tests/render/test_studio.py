@@ -245,21 +245,21 @@ def level_kept(bench, at: int) -> float:
 
 
 def test_no_voice_stops_short_where_it_is_interrupted(bench):
-    assert level_kept(bench, interrupted(bench)) > 0.7
+    assert level_kept(bench, interrupted(bench)) > 0.5
 
 
 def test_no_voice_stops_short_where_the_new_one_is_interrupted(bench):
     at = interrupted(bench)
     bench.seal(at + FADE_OUT_FRAMES + 10)
     bench.speak("sp_3", "2 s three", when="now")
-    assert level_kept(bench, bench.call.speech("sp_2").silenced_at) > 0.7
+    assert level_kept(bench, bench.call.speech("sp_2").silenced_at) > 0.5
 
 
 def test_no_voice_stops_short_where_the_interruption_is_itself_interrupted_at_once(bench):
     at = interrupted(bench)
     bench.speak("sp_3", "2 s three", when="now")
     assert bench.call.speech("sp_2").parts == ()
-    assert level_kept(bench, at) > 0.7
+    assert level_kept(bench, at) > 0.5
 
 
 def test_no_voice_stops_short_where_it_is_interrupted_in_its_fade(bench):
@@ -267,7 +267,7 @@ def test_no_voice_stops_short_where_it_is_interrupted_in_its_fade(bench):
     bench.seal(at - 2)  # the second interruption comes three frames into the fade
     bench.speak("sp_3", "2 s three", when="now")
     assert bench.call.speech("sp_3").parts[0].start == at + 3
-    assert level_kept(bench, at + 3) > 0.7
+    assert level_kept(bench, at + 3) > 0.5
 
 
 @pytest.mark.parametrize("cancel", ["one", "all"])
@@ -277,7 +277,7 @@ def test_an_interruption_that_is_cancelled_at_once_leaves_the_first_voice_interr
         bench.silencing.cancel(SID, "sp_2")
     else:
         bench.silencing.cancel_all(SID)
-    assert level_kept(bench, at) > 0.7
+    assert level_kept(bench, at) > 0.5
     gone = at + FADE_OUT_FRAMES
     assert rms(voices_in(bench, gone, gone + 60)) < 0.01
     back = gone + MANNER.up_frames

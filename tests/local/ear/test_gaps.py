@@ -40,9 +40,9 @@ def test_comfort_noise_in_place_of_music_is_a_gap(make_call):
     assert [gap.duration_s for gap in heard.gaps] == [pytest.approx(0.02, abs=0.004)]
 
 
-def test_a_second_of_silence_is_one_gap(make_call, line):
+def test_a_second_of_silence_is_one_gap(make_call, phone_line):
     call = make_call()
-    heard = listen(line(silenced(call.sound(), 4.9, 1000, -62.0)), bed=call.bed, speeches=call.speeches)
+    heard = listen(phone_line(silenced(call.sound(), 4.9, 1000, -62.0)), bed=call.bed, speeches=call.speeches)
     assert heard.seconds_without_sound == pytest.approx(1, abs=0.02)
 
 
