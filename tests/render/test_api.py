@@ -352,7 +352,7 @@ def unreadable(audio):
         "an mp3 of junk": (b"\xff\xfb\x90\x00" + rng.bytes(3000), 415, "MP3"),
         "silence": (audio("wav", pcm=np.zeros(8000), rate_hz=8000), 422, "the speech is silent: 1.00 s"),
         "no samples": (audio("wav", pcm=np.zeros(0), rate_hz=8000), 415, "WAV"),
-        "five minutes and more": (audio("flac", pcm=np.zeros(8000 * 320), rate_hz=8000), 413, "at most 300 s"),
+        "five minutes and more": (audio("flac", pcm=np.zeros(4000 * 302), rate_hz=4000), 413, "at most 300 s"),
     }
 
 
@@ -671,7 +671,7 @@ bodies = st.one_of(
 kinds = st.sampled_from(["application/json", "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", ""]) | header_values
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_request_gets_a_500(client, entry, data):
     route = data.draw(st.sampled_from(sorted(entry.ROUTES)))
@@ -690,7 +690,7 @@ def test_no_request_gets_a_500(client, entry, data):
         assert len(answer.detail) < 1000
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(header=header_values)
 def test_no_authorization_but_the_key_is_let_in(client, header):
     answer = client.ask("GET /calls", key=None, authorization=header)

@@ -110,7 +110,6 @@ def test_work_for_a_call_that_is_over_is_dropped(work, speaking, logged, reason,
     assert (said, fields["call_sid"], fields["reason"]) == ("work dropped", SID, str(reason))
 
 
-@pytest.mark.xfail(reason="the message is left to come again and to end in the dead-letter queue")
 def test_words_that_cannot_be_made_are_reported_once_and_are_done_with(desk):
     desk.answered(desk.speak("sp_1", "60,0"))
     [message] = desk.cloud.queue
