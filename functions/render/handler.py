@@ -46,7 +46,10 @@ def warn(message: str, **fields: Any) -> None:
 def built() -> tuple[Api, Work, Background]:
     """Everything behind the routes, put together."""
     background = Background(warn)
-    dynamodb, s3 = boto3.client("dynamodb", config=CONFIG), boto3.client("s3", config=CONFIG)
+    dynamodb, s3 = (
+        boto3.client("dynamodb", config=CONFIG),
+        boto3.client("s3", config=CONFIG.merge(Config(signature_version="s3v4"))),
+    )
     sounds = S3Sounds(s3, storage.bucket)
     events = EventBridgeEvents(cache(lambda: boto3.client("events", config=CONFIG)), storage.event_bus)
     engine_name = choice(os.environ, "DUCKLINE_SPEECH_ENGINE", ENGINES, default="polly")

@@ -5,6 +5,7 @@ publish. Who loses the race for the schedule places and mixes again. The maker o
 the request itself at first, the work queue when that one cannot go on.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -102,9 +103,9 @@ class Speaking:
         try:
             call, placed = next(self._parts(call, record, maker))
             if placed.more:
-                self.work.send(self._rest(record, maker))
+                self._hand_over(record, maker)
         except NotReached:
-            self.work.send(self._rest(record, maker))  # accepted is accepted: the queue goes on with it
+            self._hand_over(record, maker)  # accepted is accepted: the queue goes on with it
         except Superseded:
             call = self._call(record.call_sid)
         speech = call.speech(record.speech_id)
@@ -272,8 +273,11 @@ class Speaking:
             raise NotFound(f"there is no call {call_sid}")
         return call
 
-    def _rest(self, record: SpeechRecord, maker: int) -> dict[str, Any]:
-        return {"kind": "go_on", "call_sid": record.call_sid, "speech_id": record.speech_id, "maker": maker}
+    def _hand_over(self, record: SpeechRecord, maker: int) -> None:
+        """Leaves what is still owed to the work queue. Should that fail, the lease runs out and the stream asks."""
+        rest = {"kind": "go_on", "call_sid": record.call_sid, "speech_id": record.speech_id, "maker": maker}
+        with contextlib.suppress(NotReached):
+            self.work.send(rest)
 
     def tell_cancelled(self, before: Call, after: Call) -> None:
         """Publishes what one write has cancelled."""

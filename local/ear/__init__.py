@@ -1,9 +1,9 @@
 """The ear: takes a recording of what a caller heard and tells what is in it.
 
-`listen` is the whole of it; `report` sets what it finds beside what the caller's side of the line knows. On the way from
-the one to the other: `recording` (the file), `reference` (a sound known beforehand), `alignment` and `path` (where in it
-the recording is), `ducking` (the music's gain), `speeches`, `explanation` (all of these together), `gaps` and `clicks`
-(what they leave), `findings`.
+`listen` is the whole of it; `report` sets what it finds beside what the caller's side of the line knows. On the way
+from one to the other: `recording` (the file), `reference` (a sound known beforehand), `alignment` and `path` (where
+in it the recording is), `ducking` (the music's gain), `speeches`, `explanation` (all of these together), `gaps` and
+`clicks` (what they leave), `findings`.
 """
 
 from local.ear.findings import Heard, HeardSpeech

@@ -338,6 +338,7 @@ def test_the_same_audio_twice_is_made_ready_once(client, bench, audio):
     assert len(bench.call.speeches) == 2
 
 
+@pytest.fixture(scope="module")
 def unreadable(audio):
     """Files that are no speech, with what is said of them."""
     rng = np.random.default_rng(4)
@@ -372,8 +373,8 @@ def unreadable(audio):
         "five minutes and more",
     ],
 )
-def test_a_file_that_is_no_speech_is_refused_and_leaves_nothing_pending(client, bench, audio, which):
-    body, status, said = unreadable(audio)[which]
+def test_a_file_that_is_no_speech_is_refused_and_leaves_nothing_pending(client, bench, unreadable, which):
+    body, status, said = unreadable[which]
     answer = client.ask(SPEAK, body, content_type="audio/wav")
     assert answer.status == status, answer.detail
     assert said in answer.detail

@@ -261,7 +261,6 @@ def test_an_upload_becomes_a_bed_and_a_call_changes_to_it(entry, sid, songs):
     assert [span.name for span in entry.api.calls.get(sid).beds] == ["shipped", "jazz"]
 
 
-@pytest.mark.xfail(reason="boto3 signs a presigned POST by version 2 in us-east-1 unless told otherwise")
 def test_an_upload_is_signed_by_version_4_as_buckets_since_2020_want(entry):
     fields = ask(entry, "POST /beds/{name}", name="jazz")[1]["upload"]["fields"]
     assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
@@ -305,7 +304,6 @@ def test_a_table_that_is_gone_is_503_and_logged(entry, sid, monkeypatch):
     assert (line["message"], line["route"]) == ("a service cannot be reached", "GET /calls/{sid}")
 
 
-@pytest.mark.xfail(reason="SqsWork lets boto's own errors through, and nobody above expects them")
 def test_a_queue_that_is_gone_does_not_undo_what_was_accepted(entry, sid, monkeypatch):
     monkeypatch.setattr(entry.api.speaking.work, "queue_url", QUEUE_URL + "-gone")
     status, asked = ask(entry, "POST /calls/{sid}/speeches", {"text": LONG_TEXT}, sid=sid)

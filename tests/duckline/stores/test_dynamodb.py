@@ -36,7 +36,7 @@ def refused(code: str) -> ClientError:
 
 
 class Line:
-    """The client of a table that is hard to reach. With `error` set it fails so, before or after doing what is asked."""
+    """The client of a table that is hard to reach. With `error` set it fails so, before or after it acts."""
 
     def __init__(self, client, *, happens: bool):
         self.client, self.happens, self.error = client, happens, None

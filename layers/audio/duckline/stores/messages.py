@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from duckline.stores import NotReached
+
 SOURCE = "duckline"
 AT_ONCE = 10  # entries that one PutEvents takes
 
@@ -15,7 +19,12 @@ class SqsWork:
         self.client, self.queue_url = client, queue_url
 
     def send(self, message: dict[str, Any], delay_s: int = 0) -> None:
-        self.client().send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(message), DelaySeconds=delay_s)
+        """Raises NotReached."""
+        body = json.dumps(message)
+        try:
+            self.client().send_message(QueueUrl=self.queue_url, MessageBody=body, DelaySeconds=delay_s)
+        except (ClientError, BotoCoreError) as error:
+            raise NotReached(f"the work queue: {error}") from error
 
 
 class EventBridgeEvents:
