@@ -72,8 +72,8 @@ test: $(VENV)/dev $(SHIPPED)  ## all tests
 	@$(BIN)/python -m pytest
 
 SEEDS ?= 1000
-simulate: $(VENV)/dev  ## SEEDS=1000 calls in virtual time, with every fault, checked against the rules
-	@$(BIN)/python -m local.simulation --seeds $(SEEDS)
+simulate: $(VENV)/dev  ## SEEDS=1000 calls in virtual time, with every fault, checked against the rules (SEED=7: one)
+	@$(BIN)/python -m local.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 lint: $(VENV)/dev  ## ruff, the import rules, the template
 	@$(BIN)/ruff check .

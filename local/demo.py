@@ -52,6 +52,7 @@ MUSIC_FIRST_S = 3.0
 MUSIC_BETWEEN_S = 2.5
 MUSIC_LAST_S = 3.0
 MANY_FRAMES = 10**6
+GIVES_UP_AFTER_S = 60.0  # by then every speech is over, or the report shows that it was not heard
 STOPS_WITHIN_S = 5.0  # after that a stream that goes on is a fault that the report shows
 
 
@@ -144,7 +145,8 @@ async def _say(api: aiohttp.ClientSession, call: Call, story: Story, request: di
 
 
 async def _finished(api: aiohttp.ClientSession, call: Call, story: Story) -> None:
-    while True:
+    give_up_at = time.monotonic() + GIVES_UP_AFTER_S
+    while time.monotonic() < give_up_at:
         async with api.get(f"/calls/{call.call_sid}") as answer:
             speeches = (await answer.json())["speeches"]
         if len(speeches) >= len(story.asked) and all(s["state"] not in ("scheduled", "playing") for s in speeches):

@@ -169,7 +169,7 @@ def test_a_policy_names_its_actions_and_resources(name):
         assert not [action for action in listed(statement["Action"]) if "*" in action]
         for resource in listed(statement["Resource"]):
             if resource == "*":  # Polly has no resource that could be named
-                assert statement["Action"] == "polly:SynthesizeSpeech"
+                assert statement["Action"] == ["polly:SynthesizeSpeech", "polly:DescribeVoices"]
                 assert "Condition" in statement
             elif "*" in str(resource):  # the objects under a prefix
                 assert re.fullmatch(r"\$\{Bucket\.Arn\}/[a-z]+/\*", resource["Fn::Sub"])
