@@ -246,14 +246,9 @@ def test_a_voice_that_has_not_begun_needs_no_fade():
     assert cut.berth.voice_at == 1011
 
 
-def test_a_voice_that_has_faded_out_already_is_not_faded_again():
-    silenced = replace(said(1, 900, 500), outcome="cancelled", silenced_at=998)
+def test_what_fades_out_already_is_not_waited_for():
+    silenced = replace(said(1, 900, 500), outcome="cancelled", silenced_at=1004)
     assert interruption_of(call(silenced, owed(2), sealed=1000), owed(2)).berth.voice_at == 1011
-
-
-def test_a_voice_that_is_fading_out_may_do_so():
-    silenced = replace(said(1, 900, 500), outcome="cancelled", silenced_at=999)
-    assert interruption_of(call(silenced, owed(2), sealed=1000), owed(2)).berth.voice_at == 1012
 
 
 def test_an_interruption_for_which_the_window_has_no_room_lets_the_music_return_first():

@@ -199,7 +199,7 @@ def test_a_second_fetch_has_spoken_again_what_only_the_first_was_sent():
 
 def test_a_second_fetch_near_the_windows_end_goes_on_beyond_it():
     playing = held(call(sealed=960))
-    assert playing.window_from == 985 + 25
+    assert playing.window_from == 960 + 25
     assert playing.window_until == 2000
 
 
