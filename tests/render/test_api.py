@@ -384,11 +384,20 @@ def test_a_file_that_is_no_speech_is_refused_and_leaves_nothing_pending(client, 
     assert client.speak().body["starts_in_ms"] == (63 + 5 + 6) * 20  # the place is free
 
 
-def test_a_wav_that_was_cut_off_in_its_sound_is_refused_or_heard_as_far_as_it_goes(client, bench, audio):
-    whole = audio("wav")
+HEARD_IN_PART = pytest.mark.xfail(
+    reason="it is spoken as far as it goes, though its header tells that more was to come"
+)
+
+
+@pytest.mark.parametrize(
+    "ending", ["ogg", pytest.param("wav", marks=HEARD_IN_PART), pytest.param("flac", marks=HEARD_IN_PART)]
+)
+def test_a_file_of_which_half_is_missing_is_refused_and_leaves_nothing_pending(client, bench, audio, ending):
+    whole = audio(ending)
     answer = client.ask(SPEAK, whole[: len(whole) // 2], content_type="audio/wav")
-    assert answer.status in (201, 415)
-    assert len(bench.call.pending) == (1 if answer.status == 201 else 0)
+    assert answer.status == 415
+    assert "send it whole" in answer.detail
+    assert bench.call.pending == ()
 
 
 def test_no_audio_at_all_is_415(client, bench):
