@@ -1,6 +1,7 @@
 """Speeches taken back: one or all, before they are heard or while they are."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from duckline import schedule
 from duckline.berth import fade_berth
@@ -47,13 +48,13 @@ class Silencing:
         for _ in range(WRITE_TRIES):
             gone = [speech for speech in which(call) if speech.outcome is None]
             at = call.sealed + guard_frames
-            place = fade_berth(call, guard_frames=guard_frames, manner=speaking.manner)
-            fading = [speech for speech in call.speeches if schedule.sounds_on(speech, at)]
-            sounds = place is not None and any(part.start < at < part.end for s in [*gone, *fading] for part in s.parts)
-            fade = Part(speaking.studio.clip(call, place, None, at), place.duck, place.voice_at) if sounds else None
-            now_ms = speaking.clock.now_ms()
             ids = [speech.speech_id for speech in gone]
-            after = schedule.silence(call, ids, fade, at=at, reason=reason, now_ms=now_ms, lease_ms=LEASE_MS)
+            silenced = partial(schedule.silence, call, ids, at=at, reason=reason, lease_ms=LEASE_MS)
+            after = silenced(None, now_ms=speaking.clock.now_ms())
+            place = fade_berth(call, guard_frames=guard_frames, manner=speaking.manner)
+            if place is not None and schedule.is_cut(after, at):
+                fade = Part(speaking.studio.clip(call, place, None, at), place.duck, place.voice_at)
+                after = silenced(fade, now_ms=speaking.clock.now_ms())
             if after == call:
                 return call
             try:

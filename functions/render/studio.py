@@ -9,7 +9,7 @@ import numpy as np
 from duckline import shipped
 from duckline.bed import Playlist
 from duckline.berth import Berth
-from duckline.call import BedSpan, Call, bed_at
+from duckline.call import BedSpan, Call, bed_at, heard_before
 from duckline.envelope import FADE_OUT_FRAMES, Ducking
 from duckline.errors import Unavailable
 from duckline.records import SpeechRecord
@@ -100,11 +100,10 @@ class Studio:
 
         It is what the clip that is heard then holds beyond the music, which is known to the bit.
         """
-        begun = [part for part in call.parts if part.start < cut_at]
-        if not begun or begun[-1].end <= cut_at:
+        part = heard_before(call, cut_at)
+        if part is None:
             return []
-        part = begun[-1]
-        frames = min(FADE_OUT_FRAMES, part.end - cut_at)
+        frames = min(FADE_OUT_FRAMES, part.duck.end - cut_at)
         body = self._whole(f"clips/{call.call_sid}/{part.clip}.ulaw")
         first = (cut_at - part.start) * FRAME_BYTES
         heard = mulaw.decode(body[first : first + frames * FRAME_BYTES])

@@ -283,7 +283,7 @@ class Playing:
     def _spliced(self, sound: bytes, stretch: Stretch, until_ms: float) -> bytes:
         """`sound` blended in from what was heard before, where the schedule did not foresee the change."""
         end = min(stretch.start + SPLICE_FRAMES, stretch.end)
-        turn = end if self.last.clip is None else min(max(self.last.clip.end, stretch.start), end)
+        turn = end if self.last.clip is None else min(max(self.last.clip.whole_end, stretch.start), end)
         old = b""
         if self.last.clip is not None and turn > stretch.start:
             call_sid = self.call.call_sid
@@ -310,9 +310,10 @@ class Playing:
 def _is_planned(last: Stretch, following: Stretch) -> bool:
     """Whether the schedule itself leads from one source to the other at this frame, and so without a step."""
     if following.clip is not None:
-        return following.clip == last.clip or following.start == following.clip.start
+        goes_on = last.clip is not None and following.clip.clip == last.clip.clip
+        return goes_on or following.start == following.clip.start
     if last.clip is not None:
-        return last.clip.end <= following.start
+        return last.clip.whole_end <= following.start
     return following.bed == last.bed
 
 

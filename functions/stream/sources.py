@@ -57,7 +57,7 @@ class Sources:
     def clip(self, call_sid: str, clip: Clip, start: int, end: int, until_ms: float) -> bytes | None:
         """Frames [start, end) of a clip, None if it cannot be had by `until_ms`."""
         body = self._object(clip_key(call_sid, clip.clip), until_ms)
-        if body is None or len(body) < (clip.end - clip.start) * FRAME_BYTES:
+        if body is None or len(body) < clip.frames * FRAME_BYTES:
             return None
         return body[(start - clip.start) * FRAME_BYTES : (end - clip.start) * FRAME_BYTES]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from duckline.bed import Playlist, Segment
 from duckline.berth import Berth
-from duckline.call import BedSpan, Call, bed_at
+from duckline.call import BedSpan, Call, bed_at, heard_before
 from duckline.envelope import gain_at
 from duckline.records import SpeechRecord
 from duckline.stores import Sounds
@@ -136,7 +136,8 @@ class SymbolicStudio:
 
 
 def _sounds(call: Call, frame: int) -> bool:
-    return any(part.voice_at < frame < part.voice_end for s in call.speeches for part in s.spoken_parts)
+    part = heard_before(call, frame)
+    return part is not None and part.voice_at < frame < part.duck.up_at
 
 
 def splice(old: bytes, new: bytes) -> bytes:

@@ -6,9 +6,9 @@ heard from. Every write goes through a store, so that one that would change what
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ from duckline.berth import (
     is_next,
     longest_voice_frames,
 )
-from duckline.call import BedSpan, Call, Part, Speech, stretches, surely_heard
+from duckline.call import BedSpan, Call, Part, Speech, heard_before, stretches, surely_heard
 from duckline.envelope import Duck, gain_at
 from duckline.stores import Hold
 from duckline.stores.memory import MemoryCalls
@@ -138,9 +138,8 @@ class Desk:
 
     def _part(self, call: Call, place: Berth, voice: tuple[str, int], cut_at: int | None = None) -> Part:
         clip = f"c{len(self.made)}"
-        begun = [part for part in call.parts if cut_at is not None and part.start < cut_at]
-        fading = begun[-1].clip if begun and begun[-1].end > cut_at else None
-        self.made[clip] = Made(place.duck, place.voice_at, voice, cut_at, fading)
+        fading = heard_before(call, cut_at) if cut_at is not None else None
+        self.made[clip] = Made(place.duck, place.voice_at, voice, cut_at, fading.clip if fading else None)
         return Part(clip, place.duck, place.voice_at)
 
     def cancel(self, which: int, count: int, guard_frames: int = 5) -> None:
@@ -149,11 +148,10 @@ class Desk:
         gone = [s for s in call.speeches if s.outcome is None][which:][:count]
         at = call.sealed + guard_frames
         place = fade_berth(call, guard_frames=guard_frames, manner=MANNER)
-        fading = [s for s in call.speeches if schedule.sounds_on(s, at)]
-        sounds = place is not None and any(p.start < at < p.end for s in (*gone, *fading) for p in s.parts)
-        fade = self._part(call, place, NOBODY, at) if sounds else None
         ids = [s.speech_id for s in gone]
-        self.write(schedule.silence(call, ids, fade, at=at, reason="cancelled", now_ms=self.now_ms, lease_ms=15_000))
+        silenced = partial(schedule.silence, call, ids, at=at, reason="cancelled", now_ms=self.now_ms, lease_ms=15_000)
+        fades = place is not None and schedule.is_cut(silenced(None), at)
+        self.write(silenced(self._part(call, place, NOBODY, at) if fades else None))
         self._note_silenced(at)
 
     def _note_silenced(self, at: int) -> None:
@@ -385,7 +383,6 @@ def test_a_clip_lets_fade_out_what_was_heard_before_it(grid_frames: int, asked: 
     assert what_fades_was_heard(played(grid_frames, asked))
 
 
-@pytest.mark.xfail(strict=True, reason="window._fitted leaves a clip whose music, not its voice, began before")
 @anything
 @example(300, later_part_in_a_shorter_window)
 @example(400, music_down_across_a_window)
@@ -418,7 +415,6 @@ def test_every_frame_of_the_call_is_heard_once(grid_frames: int, asked: list[tup
 # -- what is rarely asked for ---------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="silence() fades what an interruption takes over, which is not cancelled")
 def test_an_interruption_stands_when_something_else_is_cancelled():
     interruption_ahead = [("say", "queue", [100]), ("seal", 60), ("say", "now", [50], 25), ("reserve", "queue", [20])]
     desk = played(42_000, [*interruption_ahead, ("cancel", 1, 1)])
@@ -426,7 +422,6 @@ def test_an_interruption_stands_when_something_else_is_cancelled():
     assert what_fades_was_heard(desk)
 
 
-@pytest.mark.xfail(strict=True, reason="silence() leaves the later fade of a speech that another cancel fades before")
 def test_of_two_cancels_the_one_further_from_the_seal_does_not_disturb_the_other():
     desk = Desk(42_000)
     desk.say("queue", [100])
@@ -439,13 +434,11 @@ def test_of_two_cancels_the_one_further_from_the_seal_does_not_disturb_the_other
     assert what_fades_was_heard(desk)
 
 
-@pytest.mark.xfail(strict=True, reason="interrupt() leaves the fade of a cancel further from the seal, which wins")
 def test_an_interruption_is_heard_though_a_cancel_further_from_the_seal_came_before():
     desk = played(42_000, [("say", "queue", [1]), ("cancel", 0, 1, 8), ("say", "now", [1], 5)])
     assert rest_is_heard_whole_once_and_in_order(desk)
 
 
-@pytest.mark.xfail(strict=True, reason="speak_again() takes an interruption away, and what it had cut speaks on")
 def test_what_was_interrupted_does_not_speak_on_when_the_interruption_is_owed_again():
     desk = played(42_000, [("say", "queue", [50]), ("say", "now", [1], 8), ("fetch", 44_000)])
     assert cancelled_is_not_heard(desk)

@@ -25,6 +25,10 @@ MANNER = Manner()
 CALM = BedSpan(0, "calm1", "calm")
 
 
+def cut_off(speech: Speech, at: int) -> Speech:
+    return replace(speech, parts=tuple(replace(part, cut_at=at) for part in speech.parts), outcome="cancelled")
+
+
 def said(order: int, voice_at: int, frames: int, *, more: bool = False, start: int | None = None) -> Speech:
     """A speech of one part, by default with the usual ramps about it."""
     start = voice_at - 6 if start is None else start
@@ -130,7 +134,7 @@ def test_the_gap_in_which_music_stays_down_is_a_setting():
 
 
 def test_after_a_silenced_speech_the_pause_is_counted_from_the_end_of_its_fade():
-    cut = replace(said(1, 1011, 500), outcome="cancelled", silenced_at=1100)
+    cut = cut_off(said(1, 1011, 500), 1100)
     place = berth_of(call(cut, owed(2), sealed=1050), owed(2))
     assert place.voice_at == 1100 + MANNER.fade_out_frames + MANNER.pause_frames
 
@@ -247,7 +251,7 @@ def test_a_voice_that_has_not_begun_needs_no_fade():
 
 
 def test_what_fades_out_already_is_not_waited_for():
-    silenced = replace(said(1, 900, 500), outcome="cancelled", silenced_at=1004)
+    silenced = cut_off(said(1, 900, 500), 1004)
     assert interruption_of(call(silenced, owed(2), sealed=1000), owed(2)).berth.voice_at == 1011
 
 

@@ -37,7 +37,7 @@ def call(*speeches: Speech, beds: tuple[BedSpan, ...] = (CALM,), **fields) -> Ca
 
 
 def clip_of(part: Part) -> Clip:
-    return Clip(part.clip, part.start, part.end)
+    return Clip(part.clip, part.start, part.end, part.duck.end - part.start)
 
 
 # -- what is heard --------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_the_next_bed_fades_in_and_then_plays():
     warm = BedSpan(300, "warm1", "warm", origin=300, fade="f", fade_frames=100)
     assert list(stretches(call(beds=(CALM, warm)), 250, 450)) == [
         Stretch(250, 300, None, CALM),
-        Stretch(300, 400, Clip("f", 300, 400), warm),
+        Stretch(300, 400, Clip("f", 300, 400, 100), warm),
         Stretch(400, 450, None, warm),
     ]
 
@@ -174,7 +174,7 @@ def test_a_speech_is_pending_until_its_voice_is_sealed():
 
 
 def test_a_speech_that_is_owed_is_pending_and_one_that_will_not_be_heard_is_not():
-    owed, gone = speech(1, more=True), replace(speech(2, part("a", 100, 50)), outcome="cancelled", silenced_at=120)
+    owed, gone = speech(1, more=True), replace(speech(2, part("a", 100, 50)), outcome="cancelled")
     assert call(owed, gone, sealed=1000).pending == (owed,)
     assert call(gone, sealed=0).pending == ()
 
@@ -182,7 +182,8 @@ def test_a_speech_that_is_owed_is_pending_and_one_that_will_not_be_heard_is_not(
 def test_the_voice_of_a_silenced_speech_ends_where_it_was_silenced():
     said = speech(1, part("a", 100, 50), part("b", 156, 50))
     assert said.voice_end == 212
-    assert replace(said, outcome="cancelled", silenced_at=130).voice_end == 130
+    silenced = speech(1, replace(part("a", 100, 50), cut_at=130))
+    assert (silenced.voice_end, silenced.silenced_at) == (130, 130)
     assert speech(1, more=True).voice_end == 0
 
 

@@ -95,7 +95,7 @@ def test_what_is_not_sealed_is_not_heard_whatever_the_time():
 
 
 def test_a_speech_that_will_not_be_heard_tells_why():
-    silenced = said(part(500), outcome="cancelled", reason="interrupted by sp_2", silenced_at=550)
+    silenced = said(replace(part(500), cut_at=550), outcome="cancelled", reason="interrupted by sp_2")
     failed = said(outcome="failed", reason="no voice is called Nobody")
     assert status_at(silenced, 5000) == SpeechStatus("sp_1", "cancelled", "interrupted by sp_2", 10_000, None)
     assert status_at(failed, 0) == SpeechStatus("sp_1", "failed", "no voice is called Nobody")
@@ -103,7 +103,7 @@ def test_a_speech_that_will_not_be_heard_tells_why():
 
 def test_a_fade_out_is_no_part_of_what_is_said():
     fade = Part("fade", Duck(550, 0, 557, 30, 0.2, 0.2), voice_at=557)
-    silenced = said(part(500), fade, outcome="cancelled", reason="cancelled", silenced_at=550)
+    silenced = said(replace(part(500), cut_at=550), fade, outcome="cancelled", reason="cancelled")
     assert status_at(silenced, 5000).starts_at_ms == 10_000
 
 

@@ -114,7 +114,11 @@ def test_an_interruption_silences_what_sounds_and_drops_the_queue():
     before = call(said(1, part(100, 500)), said(2, part(700)), owed(3), owed(4), sealed=245)
     after = schedule.interrupt(before, "sp_4", part(250), None, at=250, more=False)
     playing, queued, reserved, mine = after.speeches
-    assert (playing.outcome, playing.silenced_at, playing.parts) == ("cancelled", 250, (part(100, 500),))
+    assert (playing.outcome, playing.silenced_at, playing.parts) == (
+        "cancelled",
+        250,
+        (replace(part(100, 500), cut_at=250),),
+    )
     assert (queued.outcome, queued.silenced_at, queued.parts) == ("cancelled", None, ())
     assert (reserved.outcome, reserved.more) == ("cancelled", False)
     assert {s.reason for s in (playing, queued, reserved)} == {"interrupted by sp_4"}
@@ -137,7 +141,7 @@ def test_an_interruption_leaves_what_has_been_said_alone():
 def test_where_the_interruption_has_to_wait_the_old_voice_ends_in_a_fade_of_its_own():
     before = call(said(1, part(100, 500)), owed(2), sealed=245)
     after = schedule.interrupt(before, "sp_2", part(900), FADE, at=250, more=False)
-    assert after.speech("sp_1").parts == (part(100, 500), FADE)
+    assert after.speech("sp_1").parts == (replace(part(100, 500), cut_at=250), FADE)
 
 
 # -- silencing ------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ def silenced(before: Call, *speech_ids: str, fade: Part | None = None, at: int =
 def test_a_speech_that_sounds_fades_out():
     playing = silenced(call(said(1, part(100, 500)), sealed=245), "sp_1", fade=FADE).speech("sp_1")
     assert (playing.outcome, playing.reason, playing.silenced_at) == ("cancelled", "cancelled", 250)
-    assert playing.parts == (part(100, 500), FADE)
+    assert playing.parts == (replace(part(100, 500), cut_at=250), FADE)
 
 
 def test_a_speech_that_has_not_begun_leaves_without_a_trace_in_the_sound():
@@ -161,7 +165,11 @@ def test_a_speech_that_has_not_begun_leaves_without_a_trace_in_the_sound():
 
 def test_parts_that_are_still_to_come_are_dropped():
     before = call(said(1, part(100, 100), part(214, 100), part(330, 100)), sealed=245)
-    assert silenced(before, "sp_1", fade=FADE).speech("sp_1").parts == (part(100, 100), part(214, 100), FADE)
+    assert silenced(before, "sp_1", fade=FADE).speech("sp_1").parts == (
+        part(100, 100),
+        replace(part(214, 100), cut_at=250),
+        FADE,
+    )
 
 
 def test_what_stood_behind_moves_up_in_its_old_order():
@@ -274,7 +282,7 @@ def test_a_speech_of_which_any_part_was_missed_is_unheard():
 
 
 def test_what_was_cancelled_is_not_unheard():
-    gone = replace(said(1, part(100)), outcome="cancelled", silenced_at=150)
+    gone = replace(said(1, replace(part(100), cut_at=150)), outcome="cancelled")
     assert schedule.unheard(call(gone, sealed=200), heard=0) == ()
 
 
@@ -293,7 +301,7 @@ def test_a_speech_of_which_more_is_owed_is_not_over():
 
 
 def test_a_silenced_speech_is_over_after_its_last_clip():
-    gone = replace(said(1, part(100, 50), FADE), outcome="cancelled", silenced_at=250)
+    gone = replace(said(1, replace(part(100, 500), cut_at=250), FADE), outcome="cancelled")
     assert schedule.over(call(gone), heard=286) == ()
     assert schedule.over(call(gone), heard=287) == (gone,)
 

@@ -7,8 +7,8 @@ import pytest
 
 from duckline import shipped
 from duckline.berth import Berth, Manner
-from duckline.call import BedSpan
-from duckline.envelope import Duck, gain_after
+from duckline.call import BedSpan, music_gain
+from duckline.envelope import Duck
 from duckline.errors import Unavailable, Unspeakable
 from duckline.records import SpeechRecord
 from duckline.sound import mulaw
@@ -40,7 +40,7 @@ def rms(samples: np.ndarray) -> float:
 def voices_in(bench, start: int, end: int) -> np.ndarray:
     """What is heard beyond the music, which lies beneath it under its gain."""
     at = start + np.arange((end - start) * FRAME_SAMPLES) / FRAME_SAMPLES
-    gain = np.array([gain_after(bench.call.ducks, frame) for frame in at])
+    gain = np.array([music_gain(bench.call, frame) for frame in at])
     return linear(bench.heard(start, end)) - gain * linear(bench.bed("calm", start, end - start))
 
 

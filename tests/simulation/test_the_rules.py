@@ -72,7 +72,7 @@ def test_dropping_a_speech_before_its_history_is_noticed(monkeypatch):
 
 
 def test_a_step_in_the_gain_is_noticed(monkeypatch):
-    monkeypatch.setattr(berth, "gain_after", lambda ducks, frame: 1.0)
+    monkeypatch.setattr(berth, "music_gain", lambda call, frame: 1.0)
     assert "3:" in _first_broken()
 
 

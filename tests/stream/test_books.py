@@ -145,7 +145,7 @@ def test_a_speech_that_is_spoken_again_is_told_of_again(desk):
 
 
 def test_a_speech_that_was_cancelled_is_not_said_to_start_or_finish(desk):
-    desk.keep(call(speech("sp_1", 1, 100, outcome="cancelled", reason="cancelled", silenced_at=150)), 400)
+    desk.keep(call(speech("sp_1", 1, 100, outcome="cancelled", reason="cancelled")), 400)
     assert desk.told == []
 
 

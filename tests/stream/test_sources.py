@@ -75,7 +75,7 @@ class Room:
         return self.sources.bed(Stretch(start, end, None, span), self.clock.time_ms + wait_ms)
 
     def clip(self, start, end, *, wait_ms=500, clip=None):
-        return self.sources.clip(SID, clip or Clip("one", 100, 140), start, end, self.clock.time_ms + wait_ms)
+        return self.sources.clip(SID, clip or Clip("one", 100, 140, 40), start, end, self.clock.time_ms + wait_ms)
 
     @property
     def fetched(self):
@@ -167,9 +167,9 @@ def test_a_clip_that_does_not_come_in_time_is_none(room):
 
 
 def test_a_clip_that_is_not_there_or_too_short_is_none(room):
-    assert room.clip(100, 113, clip=Clip("two", 100, 140)) is None
+    assert room.clip(100, 113, clip=Clip("two", 100, 140, 40)) is None
     room.bucket.objects[f"clips/{SID}/short.ulaw"] = b"\xff" * (39 * FRAME_BYTES)
-    assert room.clip(100, 113, clip=Clip("short", 100, 140)) is None
+    assert room.clip(100, 113, clip=Clip("short", 100, 140, 40)) is None
 
 
 # -- fetching ahead -------------------------------------------------------------------------------
@@ -230,14 +230,14 @@ def test_what_is_kept_is_bounded_and_the_longest_unused_goes_first(room):
     size = KEPT_BYTES // 4
     for number in range(4):
         room.bucket.objects[f"clips/{SID}/c{number}.ulaw"] = b"\xff" * size
-    room.clip(100, 101, clip=Clip("c0", 100, 101))
-    room.clip(100, 101, clip=Clip("c1", 100, 101))
-    room.clip(100, 101, clip=Clip("c2", 100, 101))
-    room.clip(100, 101, clip=Clip("c0", 100, 101))
+    room.clip(100, 101, clip=Clip("c0", 100, 101, 1))
+    room.clip(100, 101, clip=Clip("c1", 100, 101, 1))
+    room.clip(100, 101, clip=Clip("c2", 100, 101, 1))
+    room.clip(100, 101, clip=Clip("c0", 100, 101, 1))
     room.music(0, 1)
-    room.clip(100, 101, clip=Clip("c3", 100, 101))
+    room.clip(100, 101, clip=Clip("c3", 100, 101, 1))
     assert sum(map(len, room.sources.objects.values())) <= KEPT_BYTES
-    room.clip(100, 101, clip=Clip("c0", 100, 101))
-    room.clip(100, 101, clip=Clip("c1", 100, 101))
+    room.clip(100, 101, clip=Clip("c0", 100, 101, 1))
+    room.clip(100, 101, clip=Clip("c1", 100, 101, 1))
     assert room.bucket.asked[f"clips/{SID}/c0.ulaw"] == 1
     assert room.bucket.asked[f"clips/{SID}/c1.ulaw"] == 2

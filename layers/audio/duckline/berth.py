@@ -6,8 +6,8 @@ Pure functions from a call to a place. `duckline.schedule` puts a clip there onc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from duckline.call import Call, Part, Speech, standing_beds
-from duckline.envelope import DOWN_FRAMES, FADE_OUT_FRAMES, HOLD_FRAMES, UP_FRAMES, Duck, gain_after
+from duckline.call import Call, Speech, heard_before, music_gain, standing_beds
+from duckline.envelope import DOWN_FRAMES, FADE_OUT_FRAMES, HOLD_FRAMES, UP_FRAMES, Duck, gain_at
 
 EDGE_FRAMES = 10  # the first and last 200 ms of a window fade, and no voice sounds there
 
@@ -113,7 +113,7 @@ def _berth(
         up_at=voice_at + voice_frames,
         up=manner.up_frames,
         depth=_stored(depth(voice_at)),
-        gain_in=_stored(gain_after(call.ducks, start)),
+        gain_in=_stored(music_gain(call, start)),
     )
     return Berth(duck, voice_at)
 
@@ -124,19 +124,16 @@ def _stored(gain: float) -> float:
 
 
 def _sounds_at(call: Call, frame: int) -> bool:
-    return any(part.voice_at < frame < _voice_end(speech, part) for speech in call.speeches for part in speech.parts)
-
-
-def _voice_end(speech: Speech, part: Part) -> int:
-    return part.voice_end if speech.silenced_at is None else min(part.voice_end, speech.silenced_at)
+    part = heard_before(call, frame)
+    return part is not None and part.voice_at < frame < part.duck.up_at
 
 
 def _last_voice(call: Call, speech: Speech, manner: Manner) -> tuple[Speech | None, int]:
     """The speech that sounds last before `speech` (or itself, by its earlier parts), and when its voice is over."""
     last, quiet_from = None, 0
     for other in call.speeches:
-        if other.order <= speech.order and other.parts:
-            fade = manner.fade_out_frames if other.silenced_at is not None else 0
+        if other.order <= speech.order and other.spoken_parts:
+            fade = manner.fade_out_frames if other.voice_end == other.silenced_at else 0
             if other.voice_end + fade >= quiet_from:
                 last, quiet_from = other, other.voice_end + fade
     return last, quiet_from
@@ -167,9 +164,10 @@ def longest_voice_frames(grid_frames: int) -> int:
 def fade_berth(call: Call, *, guard_frames: int, manner: Manner) -> Berth | None:
     """The place of the clip in which whatever sounds at the seal fades out; None where the music is up anyway."""
     start = call.sealed + guard_frames
-    if not any(part.start < start < part.end for part in call.parts):
+    part = heard_before(call, start)
+    if part is None:
         return None
-    gain = _stored(gain_after(call.ducks, start))
+    gain = _stored(gain_at(part.duck, start))
     up_at = start + (manner.fade_out_frames if _sounds_at(call, start) else 0)
     return Berth(Duck(start, 0, up_at, manner.up_frames, depth=gain, gain_in=gain), voice_at=up_at)
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from duckline.envelope import Duck
+from duckline.envelope import Duck, gain_after
 from duckline.timeline import FRAME_MS
 
 
@@ -17,12 +17,14 @@ class Part:
     """One clip of a speech, placed: music and voice already mixed, over the frames of its `duck`.
 
     The voice sounds from frame `voice_at` to `duck.up_at`. A part whose `voice_at` is `duck.up_at` carries no voice of
-    its own: it is the fade-out of a speech that was silenced.
+    its own: it is the fade-out of a speech that was silenced. One that is `cut_at` a frame is not heard from there on,
+    whatever becomes of the clip that takes over.
     """
 
     clip: str
     duck: Duck
     voice_at: int
+    cut_at: int | None = None
 
     @property
     def start(self) -> int:
@@ -30,11 +32,11 @@ class Part:
 
     @property
     def voice_end(self) -> int:
-        return self.duck.up_at
+        return self.duck.up_at if self.cut_at is None else min(self.duck.up_at, self.cut_at)
 
     @property
     def end(self) -> int:
-        return self.duck.end
+        return self.duck.end if self.cut_at is None else min(self.duck.end, self.cut_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,8 @@ class Speech:
     """One accepted request to speak, in its place in the order.
 
     While `more` is true somebody still owes parts: the maker numbered `maker`, until `lease_until_ms`. `outcome` is
-    `cancelled` or `failed` once the speech will not be heard (whole), `silenced_at` the frame from which its voice
-    fades. `again` counts how often it had to be spoken again. Once it `had_place` it only waits for another in the
-    order, even if it came to interrupt.
+    `cancelled` or `failed` once the speech will not be heard (whole). `again` counts how often it had to be spoken
+    again. Once it `had_place` it only waits for another in the order, even if it came to interrupt.
     """
 
     speech_id: str
@@ -57,7 +58,6 @@ class Speech:
     had_place: bool = False
     outcome: str | None = None
     reason: str | None = None
-    silenced_at: int | None = None
 
     @property
     def is_placed(self) -> bool:
@@ -70,10 +70,13 @@ class Speech:
 
     @property
     def voice_end(self) -> int:
-        """The frame at which its voice is over, as far as it is placed; 0 if nothing of it is."""
-        if self.silenced_at is not None:
-            return self.silenced_at
-        return max((part.voice_end for part in self.parts), default=0)
+        """The frame at which its voice is over, or begins to fade, as far as it is placed; 0 if nothing of it is."""
+        return max((part.voice_end for part in self.spoken_parts), default=0)
+
+    @property
+    def silenced_at(self) -> int | None:
+        """The frame from which it is not heard on, if it was cut short."""
+        return min((part.cut_at for part in self.parts if part.cut_at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +143,50 @@ class Call:
         """All parts in order of their start."""
         return tuple(sorted((part for s in self.speeches for part in s.parts), key=lambda part: part.start))
 
-    @property
-    def ducks(self) -> tuple[Duck, ...]:
-        return tuple(part.duck for part in self.parts)
+
+def heard_before(call: Call, frame: int) -> Part | None:
+    """The part that is heard just before `frame` and has more to say or to raise there, even if it is cut there."""
+    begun = [part for part in call.parts if part.start < frame]
+    if not begun or begun[-1].duck.end <= frame:
+        return None
+    return begun[-1] if begun[-1].end >= frame else None
+
+
+def music_gain(call: Call, frame: int) -> float:
+    """The linear gain of the music at `frame`: the part that started last decides, until it is cut."""
+    begun = [part for part in call.parts if part.start <= frame]
+    is_cut = bool(begun) and begun[-1].end <= frame
+    return 1.0 if is_cut else gain_after([part.duck for part in begun], frame)
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An object of sound that takes the bed's place over the frames [start, end)."""
+    """An object of sound of `frames` frames that takes the bed's place over the frames [start, end).
+
+    One that is cut is heard to its `end` only, and holds more.
+    """
 
     clip: str
     start: int
     end: int
+    frames: int
+
+    @property
+    def whole_end(self) -> int:
+        """Where it would end if nothing cut it."""
+        return self.start + self.frames
 
 
 def spoken_clips(call: Call) -> tuple[Clip, ...]:
     """The clips of the speeches, by start."""
-    return tuple(Clip(part.clip, part.start, part.end) for part in call.parts)
+    return tuple(Clip(part.clip, part.start, part.end, part.duck.end - part.start) for part in call.parts)
 
 
 def fade_clips(call: Call) -> tuple[Clip, ...]:
     """The clips in which one bed takes over from another, by start."""
-    return tuple(Clip(span.fade, span.start, span.start + span.fade_frames) for span in call.beds if span.fade)
+    return tuple(
+        Clip(span.fade, span.start, span.start + span.fade_frames, span.fade_frames) for span in call.beds if span.fade
+    )
 
 
 @dataclass(frozen=True, slots=True)

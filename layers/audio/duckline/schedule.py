@@ -74,35 +74,44 @@ def silence(
     gone = [_known(call, speech_id) for speech_id in speech_ids]
     for speech in gone:
         call = call.with_speech(_silenced(speech, at, reason, fade))
+    if gone:
+        call = unplaced(call, min(s.order for s in gone), call.sealed, now_ms=now_ms, lease_ms=lease_ms)
+    starts = {part.start for part in call.parts}
     for speech in call.speeches:
-        # One that was interrupted by what is gone now sounds until here, and fades out here.
-        if fade is not None and sounds_on(speech, at) and fade not in speech.parts:
-            call = call.with_speech(replace(speech, parts=(*speech.parts, fade), silenced_at=at))
-    return unplaced(call, min(s.order for s in gone), now_ms=now_ms, lease_ms=lease_ms) if gone else call
+        # What was to be cut later, by something that is gone now, is cut here as well.
+        if speech.silenced_at is not None and speech.silenced_at >= at and speech.silenced_at not in starts:
+            call = call.with_speech(_cut(speech, at, fade))
+    return call
 
 
-def sounds_on(speech: Speech, at: int) -> bool:
-    """Whether `speech` was to be silenced at frame `at` or later, and sounds until then."""
-    return speech.silenced_at is not None and speech.silenced_at >= at and speech.voice_end >= at
+def is_cut(call: Call, at: int) -> bool:
+    """Whether anything is cut at frame `at` and nothing takes over there: it wants a clip to fade out in."""
+    return any(part.cut_at == at for part in call.parts) and all(part.start != at for part in call.parts)
 
 
 def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech:
     """`speech` cancelled from frame `at` on; unchanged if it is over by then. `fade` is its last clip if it sounds."""
-    if speech.outcome is not None or (not speech.more and speech.voice_end <= at):
-        return speech
-    begun = tuple(part for part in speech.parts if part.start < at)
-    if fade is not None and any(part.end > at for part in begun):
-        begun = (*begun, fade)
-    return replace(
-        speech, parts=begun, more=False, outcome="cancelled", reason=reason, silenced_at=at if begun else None
-    )
+    if speech.outcome is None and (speech.more or speech.voice_end > at):
+        speech = replace(speech, more=False, outcome="cancelled", reason=reason)
+    return _cut(speech, at, fade) if speech.outcome is not None else speech
 
 
-def unplaced(call: Call, from_order: int, *, now_ms: int, lease_ms: int, sent: int | None = None) -> Call:
-    """The call with all that has not begun of the speeches from `from_order` on owed again, in the old order."""
-    begins_at = call.sealed if sent is None else sent
+def _cut(speech: Speech, at: int, fade: Part | None) -> Speech:
+    """`speech` not heard from frame `at` on, but for `fade` if it is heard until then. Earlier cuts stand."""
+    begun = []
+    for part in speech.parts:
+        if part.start < at:
+            uncut = part if part.cut_at is None or part.cut_at < at else replace(part, cut_at=None)
+            begun.append(replace(uncut, cut_at=at) if uncut.end > at else uncut)
+    if fade is not None and any(part.cut_at == at for part in begun):
+        begun.append(fade)
+    return replace(speech, parts=tuple(begun))
+
+
+def unplaced(call: Call, from_order: int, sent: int, *, now_ms: int, lease_ms: int) -> Call:
+    """The call with all that begins at frame `sent` or later of the speeches from `from_order` on owed again."""
     for speech in call.speeches:
-        begun = tuple(part for part in speech.parts if part.start < begins_at)
+        begun = tuple(part for part in speech.parts if part.start < sent)
         if speech.order >= from_order and speech.outcome is None and len(begun) < len(speech.parts):
             call = call.with_speech(_owed(speech, now_ms + lease_ms, begun))
     return call
@@ -139,6 +148,7 @@ def speak_again(call: Call, speech_ids: Iterable[str], *, sent: int | None = Non
     What has not begun at frame `sent`, at the seal if there is none, moves back behind them.
     A speech that came to this `AGAIN_LIMIT` times is failed instead.
     """
+    sent = call.sealed if sent is None else sent
     missed = [_known(call, speech_id) for speech_id in speech_ids]
     for speech in missed:
         if speech.again >= AGAIN_LIMIT:
@@ -146,7 +156,30 @@ def speak_again(call: Call, speech_ids: Iterable[str], *, sent: int | None = Non
             call = call.with_speech(replace(speech, parts=(), more=False, outcome="failed", reason=given_up))
         else:
             call = call.with_speech(replace(_owed(speech, 0), again=speech.again + 1))
-    return unplaced(call, min(s.order for s in missed), now_ms=0, lease_ms=0, sent=sent) if missed else call
+    if not missed:
+        return call
+    return _hushed(unplaced(call, min(s.order for s in missed), sent, now_ms=0, lease_ms=0), sent)
+
+
+def refit(call: Call, from_order: int) -> Call:
+    """The call with every voice of the speeches from `from_order` on that has not begun at the seal owed again.
+
+    Its clip may have begun: music held down for it. Only at the beginning of a window, which fades in, that can go too.
+    """
+    for speech in call.speeches:
+        begun = tuple(part for part in speech.parts if part.voice_at < call.sealed)
+        if speech.order >= from_order and speech.outcome is None and len(begun) < len(speech.parts):
+            call = call.with_speech(_owed(speech, 0, begun))
+    return _hushed(call, call.sealed)
+
+
+def _hushed(call: Call, at: int) -> Call:
+    """The call without what sounds at frame `at` and was to be cut later by a speech that has lost its place."""
+    starts = {part.start for part in call.parts}
+    for speech in call.speeches:
+        if speech.silenced_at is not None and speech.silenced_at >= at and speech.silenced_at not in starts:
+            call = call.with_speech(replace(speech, parts=tuple(part for part in speech.parts if part.end <= at)))
+    return call
 
 
 def unheard(call: Call, heard: int) -> tuple[str, ...]:
@@ -194,7 +227,9 @@ def limit_of_seal(before: Call, after: Call, *, exact: bool) -> int | None:
 
 def first_change(before: Call, after: Call) -> int | None:
     """The first frame at which the two schedules may sound different; None if they sound the same."""
-    differing = set(spoken_clips(before)) ^ set(spoken_clips(after))
-    starts = [clip.start for clip in differing]
+    ends = [{(clip.clip, clip.start, clip.frames): clip.end for clip in spoken_clips(call)} for call in (before, after)]
+    in_both = ends[0].keys() & ends[1].keys()
+    starts = [start for _, start, _ in ends[0].keys() ^ ends[1].keys()]
+    starts += [min(ends[0][clip], ends[1][clip]) for clip in in_both if ends[0][clip] != ends[1][clip]]
     starts += [span.start for span in set(before.beds) ^ set(after.beds) if not is_past(span, before)]
     return min(starts, default=None)

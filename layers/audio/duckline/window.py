@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from duckline.berth import clear_of_windows, longest_voice_frames
 from duckline.call import Call, surely_heard
-from duckline.schedule import speak_again, unheard, unplaced
+from duckline.schedule import refit, speak_again, unheard
 from duckline.timeline import FRAMES_PER_SECOND, frames_from_ms
 
 WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins than music
@@ -81,8 +81,7 @@ def _fitted(call: Call) -> Call:
         for part in speech.spoken_parts:
             frames = part.voice_end - part.voice_at
             fits = frames <= longest_voice_frames(call.grid_frames)
-            if part.start >= call.sealed and not (
-                fits and clear_of_windows(call, part.voice_at, frames) == part.voice_at
-            ):
-                return unplaced(call, speech.order, now_ms=0, lease_ms=0)
+            is_clear = fits and clear_of_windows(call, part.voice_at, frames) == part.voice_at
+            if part.voice_at >= call.sealed and not is_clear:
+                return refit(call, speech.order)
     return call

@@ -28,7 +28,7 @@ def parts(draw: st.DrawFn) -> Part:
     up_at = start + draw(st.integers(0, 5000))
     depth = draw(gains) if down else gain_in
     duck = Duck(start, down, up_at, draw(st.integers(3, 300)), depth, gain_in)
-    return Part(draw(names), duck, draw(st.integers(start, up_at)))
+    return Part(draw(names), duck, draw(st.integers(start, up_at)), cut_at=draw(st.none() | frames))
 
 
 @st.composite
@@ -45,7 +45,6 @@ def speeches(draw: st.DrawFn, order: int) -> Speech:
         had_place=draw(st.booleans()),
         outcome=draw(st.sampled_from([None, "cancelled", "failed"])),
         reason=draw(st.none() | names),
-        silenced_at=draw(st.none() | frames),
     )
 
 

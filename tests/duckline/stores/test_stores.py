@@ -195,7 +195,7 @@ WARM = BedSpan(150, "warm1", "warm", 150, "f", 100)
         pytest.param(lambda c: c.with_speech(said(2, part(170))), id="a clip comes earlier"),
         pytest.param(lambda c: c.with_speech(said(2, part(900))), id="a clip moves away"),
         pytest.param(lambda c: c.with_speech(said(2, part(180, 50))), id="a clip gets another sound"),
-        pytest.param(lambda c: schedule.unplaced(c, 1, **LEASED), id="a clip is owed again"),
+        pytest.param(lambda c: schedule.unplaced(c, 1, c.sealed, **LEASED), id="a clip is owed again"),
         pytest.param(
             lambda c: schedule.silence(c, ["sp_2"], None, at=150, reason="cancelled", **LEASED),
             id="a clip leaves",

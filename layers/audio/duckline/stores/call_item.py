@@ -77,11 +77,12 @@ def packed(speech: Speech) -> dict[str, str]:
             part.clip,
             part.start,
             part.voice_at - part.start,
-            part.voice_end - part.voice_at,
+            part.duck.up_at - part.voice_at,
             part.duck.down,
             part.duck.up,
             part.duck.depth,
             part.duck.gain_in,
+            *([] if part.cut_at is None else [part.cut_at - part.start]),
         ]
         for part in speech.parts
     ]
@@ -94,10 +95,9 @@ def packed(speech: Speech) -> dict[str, str]:
         speech.again,
         speech.outcome,
         speech.reason,
-        speech.silenced_at,
         int(speech.had_place),
     ]
-    usual = [None, None, 0, 0, 1, 0, None, None, None, 0]
+    usual = [None, None, 0, 0, 1, 0, None, None, 0]
     while len(fields) > 2 and fields[-1] == usual[len(fields) - 1]:
         fields.pop()
     return {"S": json.dumps(fields, separators=(",", ":"), ensure_ascii=False)}
@@ -105,8 +105,8 @@ def packed(speech: Speech) -> dict[str, str]:
 
 def _speech(speech_id: str, text: str) -> Speech:
     order, parts, *rest = json.loads(text)
-    given = [*rest, *[0, 0, 1, 0, None, None, None, 0][len(rest) :]]
-    more, lease_until_ms, maker, again, outcome, reason, silenced_at, had_place = given
+    given = [*rest, *[0, 0, 1, 0, None, None, 0][len(rest) :]]
+    more, lease_until_ms, maker, again, outcome, reason, had_place = given
     return Speech(
         speech_id,
         order,
@@ -117,11 +117,21 @@ def _speech(speech_id: str, text: str) -> Speech:
         again=again,
         outcome=outcome,
         reason=reason,
-        silenced_at=silenced_at,
         had_place=bool(had_place),
     )
 
 
-def _part(clip: str, start: int, wait: int, voice: int, down: int, up: int, depth: float, gain_in: float) -> Part:
+def _part(
+    clip: str,
+    start: int,
+    wait: int,
+    voice: int,
+    down: int,
+    up: int,
+    depth: float,
+    gain_in: float,
+    cut_after: int | None = None,
+) -> Part:
     voice_at = start + wait
-    return Part(clip, Duck(start, down, voice_at + voice, up, float(depth), float(gain_in)), voice_at)
+    duck = Duck(start, down, voice_at + voice, up, float(depth), float(gain_in))
+    return Part(clip, duck, voice_at, cut_at=None if cut_after is None else start + cut_after)
