@@ -51,7 +51,6 @@ OWN_VOICE = "en-gb-x-rp"
 MUSIC_FIRST_S = 3.0
 MUSIC_BETWEEN_S = 2.5
 MUSIC_LAST_S = 3.0
-MANY_FRAMES = 10**6
 GIVES_UP_AFTER_S = 60.0  # by then every speech is over, or the report shows that it was not heard
 STOPS_WITHIN_S = 5.0  # after that a stream that goes on is a fault that the report shows
 
@@ -224,7 +223,7 @@ def _spoken(stack: Stack, story: Story) -> dict[str, np.ndarray]:
     for asked in sorted(story.asked, key=lambda speech: speech.requested_at_s):
         pcm = asked.said
         if isinstance(pcm, str):
-            voice = studio.voices(SpeechRecord("", asked.speech_id, text=pcm), pcm, MANY_FRAMES)[0]
+            voice = studio.voice(SpeechRecord("", asked.speech_id, text=pcm), pcm)
             pcm = from_bytes(sounds.get(voice.key)).pcm
         spoken[asked.speech_id] = pcm
     return spoken

@@ -7,7 +7,7 @@ the request itself at first, the work queue when that one cannot go on.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from duckline import schedule
@@ -24,6 +24,7 @@ PATIENCE_MS = 20_000  # for its turn; API Gateway gives up at 30 s
 GUARD_FRAMES = 5  # the stream's short step: what it seals while a clip is mixed and stored
 GUARD_MOST_FRAMES = 25
 WRITE_TRIES = 20
+TRIED_FOR_MS = 30_000  # how long a synthesiser may be busy before an accepted speech is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ class Studio(Protocol):
     def lines(self, record: SpeechRecord) -> list[str]:
         """What is to be said, in the pieces in which it is made; one for what is one sound."""
 
-    def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
-        """One piece made ready, cut at its pauses where it is longer than that. Raises DucklineError, NotReached."""
+    def voice(self, record: SpeechRecord, line: str) -> Voice:
+        """One piece made ready. Raises DucklineError, NotReached."""
+
+    def fitting(self, voice: Voice, longest_frames: int) -> Voice:
+        """As much from the beginning of `voice` as is not longer than that, cut at a pause if it is not all."""
 
     def depth(self, call: Call, voice: Voice) -> Callable[[int], float]:
         """How far the music goes down under this voice, as a gain, by the frame at which the voice begins."""
@@ -101,9 +105,12 @@ class Speaking:
     def _first_part(self, call: Call, record: SpeechRecord) -> SpeechStatus:
         maker = call.speech(record.speech_id).maker
         try:
-            call, placed = next(self._parts(call, record, maker))
-            if placed.more:
+            call = next(self._parts(call, record, maker))
+            if call.speech(record.speech_id).more:
                 self._hand_over(record, maker)
+        except Unavailable:
+            self._change(self._call(record.call_sid), lambda call: schedule.withdraw(call, record.speech_id, maker))
+            raise
         except NotReached:
             self._hand_over(record, maker)  # accepted is accepted: the queue goes on with it
         except Superseded:
@@ -120,11 +127,9 @@ class Speaking:
         record, call = self.speeches.get(call_sid, speech_id), self._call(call_sid)
         if record is None:
             raise NotFound(f"nothing is kept of speech {speech_id} of call {call_sid}")
-        try:
+        with contextlib.suppress(Superseded):
             for _ in self._parts(call, record, maker):
                 pass
-        except Superseded:
-            return
 
     def take_up(self, call_sid: str) -> None:
         """Takes over every speech whose maker's lease has run out, in order, and places it."""
@@ -155,32 +160,47 @@ class Speaking:
 
     # -- the parts ------------------------------------------------------------------------------------
 
-    def _parts(self, call: Call, record: SpeechRecord, maker: int) -> Iterator[tuple[Call, Speech]]:
-        """Places one part after the other, and hands out the call and the speech after each."""
-        lines = self.studio.lines(record)
-        index = 0
+    def _parts(self, call: Call, record: SpeechRecord, maker: int) -> Iterator[Call]:
+        """Places one part after the other, and hands out the call after each.
+
+        What is said already is counted in frames of voice: where a long voice is cut depends on the window.
+        """
+        lines, line_from = self.studio.lines(record), 0
         for number, line in enumerate(lines):
             try:
-                voices = self.studio.voices(record, line, longest_voice_frames(call.grid_frames))
+                voice = self.studio.voice(record, line)
             except DucklineError as error:
-                self._fail(call, record.speech_id, str(error))
+                self._not_made(call, record, error)
                 raise
-            for voice in voices:
-                more = number < len(lines) - 1 or voice is not voices[-1]
-                call = self._place(call, record, maker, index, voice, more=more)
-                index += 1
-                yield call, call.speech(record.speech_id)
+            said = line_from
+            while said < line_from + voice.frames:
+                rest = replace(voice, first=said - line_from, frames=line_from + voice.frames - said)
+                call = self._place(call, record, maker, said, rest, is_last=number == len(lines) - 1)
+                yield call
+                said = call.speech(record.speech_id).said_frames
+            line_from += voice.frames
 
-    def _place(self, call: Call, record: SpeechRecord, maker: int, index: int, voice: Voice, *, more: bool) -> Call:
-        """Places part number `index`. Raises Superseded, Conflict, NotReached when its turn does not come."""
+    def _not_made(self, call: Call, record: SpeechRecord, error: DucklineError) -> None:
+        """Gives the speech up, unless the error may pass and there is time to try again."""
+        passes = isinstance(error, Unavailable) and self.clock.now_ms() < record.requested_at_ms + TRIED_FOR_MS
+        if not passes:
+            self._fail(call, record.speech_id, str(error))
+
+    def _place(self, call: Call, record: SpeechRecord, maker: int, said: int, voice: Voice, *, is_last: bool) -> Call:
+        """Places as much of `voice` as a window holds, behind the `said` frames that are placed already.
+
+        Raises Superseded, Conflict, NotReached when its turn does not come.
+        """
         give_up_at_ms = self.clock.monotonic_ms() + PATIENCE_MS
         guard_frames = GUARD_FRAMES
         for _ in range(WRITE_TRIES):
-            call, speech = self._turn(call, record, maker, index, give_up_at_ms)
-            if len(speech.spoken_parts) > index:
+            call, speech = self._turn(call, record, maker, said, give_up_at_ms)
+            if speech.said_frames > said:
                 return call  # placed before, by a write whose answer was lost or by a maker who died after it
-            at_once = _interrupts(record, speech, index)
-            after = self._placed(call, speech, voice, more=more, guard_frames=guard_frames, at_once=at_once)
+            at_once = _interrupts(record, speech)
+            piece = self.studio.fitting(voice, longest_voice_frames(call.grid_frames))
+            more = not is_last or piece.frames < voice.frames
+            after = self._placed(call, speech, piece, more=more, guard_frames=guard_frames, at_once=at_once)
             try:
                 written = self.calls.write(call, after)
                 self.tell_cancelled(call, written)
@@ -194,7 +214,7 @@ class Speaking:
         raise NotReached(f"the schedule of call {record.call_sid} changes too fast")
 
     def _turn(
-        self, call: Call, record: SpeechRecord, maker: int, index: int, give_up_at_ms: float
+        self, call: Call, record: SpeechRecord, maker: int, said: int, give_up_at_ms: float
     ) -> tuple[Call, Speech]:
         """Waits until all that was reserved before has its place."""
         while True:
@@ -203,7 +223,7 @@ class Speaking:
                 raise Superseded(record.speech_id)
             if call.ended:
                 raise Conflict(f"call {call.call_sid} is over: {call.end_reason}")
-            if _interrupts(record, speech, index) or len(speech.spoken_parts) > index or is_next(call, speech):
+            if _interrupts(record, speech) or speech.said_frames > said or is_next(call, speech):
                 return call, speech
             if self.clock.monotonic_ms() > give_up_at_ms:
                 raise NotReached(f"speech {record.speech_id} waits for those before it")
@@ -299,9 +319,9 @@ class Speaking:
         self.background(self.events.publish, [event])
 
 
-def _interrupts(record: SpeechRecord, speech: Speech, index: int) -> bool:
-    """Whether part number `index` goes in front of all that waits: once, when it is first placed."""
-    return record.when == "now" and index == 0 and not speech.had_place
+def _interrupts(record: SpeechRecord, speech: Speech) -> bool:
+    """Whether the next part goes in front of all that waits: once, when the first is placed."""
+    return record.when == "now" and not speech.parts and not speech.had_place
 
 
 def starts_in_ms(call: Call, status: SpeechStatus, now_ms: float) -> int | None:

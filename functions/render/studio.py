@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from duckline.sound.speech import Ready, from_bytes, make_ready, to_bytes
 from duckline.stores import Sounds
 from duckline.timeline import FRAME_BYTES, FRAME_SAMPLES, FRAMES_PER_SECOND
 from render.engines import Engine
-from render.pauses import cut_at_pauses
+from render.pauses import frames_to_a_pause
 from render.speaking import Voice
 
 KEPT_BYTES = 60_000_000  # of playlists, segments, ready speech and clips, from call to call
@@ -42,11 +43,12 @@ class Studio:
     def lines(self, record: SpeechRecord) -> list[str]:
         return parts(record.text) if record.text else [record.ssml]
 
-    def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
+    def voice(self, record: SpeechRecord, line: str) -> Voice:
         key, ready = self._ready(record, line)
-        return [
-            Voice(key, first, frames, ready.level_dbov) for first, frames in cut_at_pauses(ready.pcm, longest_frames)
-        ]
+        return Voice(key, 0, len(ready.pcm) // FRAME_SAMPLES, ready.level_dbov)
+
+    def fitting(self, voice: Voice, longest_frames: int) -> Voice:
+        return replace(voice, frames=frames_to_a_pause(self._pcm(voice), longest_frames))
 
     def _ready(self, record: SpeechRecord, line: str) -> tuple[str, Ready]:
         """Speech made ready: out of the bucket if the same was made before."""

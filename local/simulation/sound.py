@@ -6,6 +6,7 @@ A frame is 160 bytes as everywhere, so the code under test slices and joins it a
 import hashlib
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from duckline.bed import Playlist, Segment
@@ -90,13 +91,15 @@ class SymbolicStudio:
     def lines(self, record: SpeechRecord) -> list[str]:
         return [f"{number}:{line}" for number, line in enumerate(record.text.split(","))]
 
-    def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
+    def voice(self, record: SpeechRecord, line: str) -> Voice:
         self.delay("synthesis")
         number, frames = map(int, line.split(":"))
         key = f"{record.speech_id}/{number}"
         self.numbers.frames[self.numbers.number(key)] = frames
-        cuts = list(range(0, frames, longest_frames))
-        return [Voice(key, first, min(longest_frames, frames - first), -22.0) for first in cuts]
+        return Voice(key, 0, frames, -22.0)
+
+    def fitting(self, voice: Voice, longest_frames: int) -> Voice:
+        return replace(voice, frames=min(voice.frames, longest_frames))
 
     def depth(self, call: Call, voice: Voice) -> Callable[[int], float]:
         return lambda frame: DEPTH

@@ -47,14 +47,14 @@ class TimedStudio(SymbolicStudio):
         super().__init__(desk.cloud.sounds, desk.voices, lambda what: None)
         self.desk = desk
 
-    def voices(self, record: SpeechRecord, line: str, longest_frames: int) -> list[Voice]:
+    def voice(self, record: SpeechRecord, line: str) -> Voice:
         part, frames = line.split(":")
         desk = self.desk
         desk.world.sleep(desk.takes_ms.get(f"{record.text}:{part}", desk.takes_ms.get(record.text, SYNTHESIS_MS)))
         desk.made.append((record.speech_id, int(part), desk.world.time_ms))
         if frames == "0":
             raise Unspeakable("no sound came of it")
-        return super().voices(record, line, longest_frames)
+        return super().voice(record, line)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckline.timeline import FRAME_SAMPLES
-from render.pauses import PAUSE_FRAMES, cut_at_pauses
+from render.pauses import PAUSE_FRAMES, frames_to_a_pause
 
 
 def talk(*frames: tuple[str, int]) -> np.ndarray:
@@ -14,6 +14,16 @@ def talk(*frames: tuple[str, int]) -> np.ndarray:
     rng = np.random.default_rng(2)
     levels = {"words": 0.2, "pause": 0.001}
     return np.concatenate([levels[kind] * rng.normal(size=count * FRAME_SAMPLES) for kind, count in frames])
+
+
+def cut_at_pauses(pcm: np.ndarray, longest_frames: int) -> list[tuple[int, int]]:
+    """The stretches (first frame, frames) in which all of it is said."""
+    stretches, first = [], 0
+    while first < len(pcm) // FRAME_SAMPLES or not stretches:
+        frames = frames_to_a_pause(pcm[first * FRAME_SAMPLES :], longest_frames)
+        stretches.append((first, frames))
+        first += frames
+    return stretches
 
 
 @given(st.integers(0, 1200), st.integers(PAUSE_FRAMES * 2, 500), st.integers(0, 5))

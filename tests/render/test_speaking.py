@@ -343,9 +343,6 @@ def test_a_speech_longer_than_a_window_is_cut_and_heard_whole(desk_with):
         assert window * 300 + 10 <= part.voice_at < part.voice_end <= (window + 1) * 300 - 10
 
 
-@pytest.mark.xfail(
-    reason="parts are counted, but where they are cut depends on the window: words are lost or said twice"
-)
 @pytest.mark.parametrize("grids", [(400, 42_000), (42_000, 400)])
 def test_a_text_whose_parts_are_made_under_different_windows_is_said_once_and_whole(desk_with, grids):
     desk = desk_with(window_frames=grids[0])

@@ -99,11 +99,14 @@ def test_audio_that_is_gone_from_the_bucket_is_unavailable(bench):
 
 def test_a_long_sound_is_cut_to_what_fits(bench):
     record = SpeechRecord(SID, "sp_1", text="20 s of words")
-    voices = bench.studio.voices(record, "20 s of words", longest_frames=300)
-    assert len(voices) > 3
-    assert [voice.first for voice in voices[1:]] == list(np.cumsum([voice.frames for voice in voices])[:-1])
-    assert sum(voice.frames for voice in voices) == 1000
-    assert len({voice.key for voice in voices}) == 1
+    voice = bench.studio.voice(record, "20 s of words")
+    first = bench.studio.fitting(voice, longest_frames=300)
+    rest = replace(voice, first=first.frames, frames=voice.frames - first.frames)
+    second = bench.studio.fitting(rest, longest_frames=300)
+    assert voice.frames == 1000
+    assert (first.key, first.first) == (second.key, 0) and second.first == first.frames
+    assert all(150 <= piece.frames <= 300 for piece in (first, second))
+    assert bench.studio.fitting(voice, longest_frames=1000) == voice
 
 
 # -- clips ----------------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ def test_speech_of_a_real_voice_stands_20_db_over_the_music(bench):
 
 
 def test_the_same_clip_is_stored_once(bench):
-    voice = bench.studio.voices(SpeechRecord(SID, "sp_1", text="1 s"), "1 s", 1000)[0]
+    voice = bench.studio.voice(SpeechRecord(SID, "sp_1", text="1 s"), "1 s")
     place = Berth(Duck(100, 6, 156, 30, depth=0.2), voice_at=106)
     first = bench.studio.clip(bench.call, place, voice)
     before = dict(bench.sounds.objects)
@@ -347,7 +350,7 @@ def test_the_music_is_the_same_however_it_is_asked_for(changed):
 
 
 def test_how_deep_the_music_goes_is_a_matter_of_the_music_beneath(bench):
-    voice = bench.studio.voices(SpeechRecord(SID, "sp_1", text="2 s"), "2 s", 1000)[0]
+    voice = bench.studio.voice(SpeechRecord(SID, "sp_1", text="2 s"), "2 s")
     depth_at = bench.studio.depth(bench.call, voice)
     levels = {frame: rms_dbov(linear(bench.bed("calm", frame, voice.frames))) for frame in range(100, 500, 25)}
     loudest, softest = max(levels, key=levels.get), min(levels, key=levels.get)

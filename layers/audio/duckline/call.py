@@ -69,6 +69,11 @@ class Speech:
         return tuple(part for part in self.parts if part.voice_at < part.voice_end)
 
     @property
+    def said_frames(self) -> int:
+        """How much of its voice is placed."""
+        return sum(part.voice_end - part.voice_at for part in self.spoken_parts)
+
+    @property
     def voice_end(self) -> int:
         """The frame at which its voice is over, or begins to fade, as far as it is placed; 0 if nothing of it is."""
         return max((part.voice_end for part in self.spoken_parts), default=0)

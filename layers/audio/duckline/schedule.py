@@ -53,6 +53,14 @@ def fail(call: Call, speech_id: str, reason: str) -> Call:
     return call.with_speech(replace(_known(call, speech_id), more=False, outcome="failed", reason=reason))
 
 
+def withdraw(call: Call, speech_id: str, maker: int) -> Call:
+    """The call as if `speech_id` had never been asked for, unless something of it is placed or another makes it."""
+    speech = call.speech(speech_id)
+    if speech is None or speech.parts or speech.outcome is not None or speech.maker != maker:
+        return call
+    return replace(call, speeches=tuple(other for other in call.speeches if other is not speech))
+
+
 def _known(call: Call, speech_id: str) -> Speech:
     speech = call.speech(speech_id)
     if speech is None:
