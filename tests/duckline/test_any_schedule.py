@@ -370,6 +370,7 @@ def test_the_gain_of_the_music_never_steps(grid_frames: int, asked: list[tuple])
 
 @anything
 @example(42_000, second_interruption)
+@example(300, [("say", "queue", [1]), ("cancel", 0, 1, 8), ("say", "queue", [1])])
 @given(grids, bad_days)
 def test_no_voice_is_cut_but_by_a_clip_in_which_it_fades_out(grid_frames: int, asked: list[tuple]):
     desk = played(grid_frames, asked)
@@ -392,6 +393,7 @@ def test_no_voice_sounds_at_a_windows_edges(grid_frames: int, asked: list[tuple]
 
 
 @anything
+@example(300, [("reserve", "queue", [1]), ("say", "queue", [1]), ("cancel", 0, 1, 8)])
 @given(grids, good_days)
 def test_what_is_not_cancelled_is_heard_whole_once_and_in_order(grid_frames: int, asked: list[tuple]):
     assert rest_is_heard_whole_once_and_in_order(played(grid_frames, asked))

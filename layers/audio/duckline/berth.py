@@ -54,7 +54,9 @@ def berth(
     `depth` gives the music's gain under a voice that begins at a frame. `guard_frames` lie between the sealed edge and
     the earliest start: what the stream will seal while the clip is made. The voice never lies across a window's end.
     """
-    floor = call.sealed + guard_frames
+    # What a cut has left to fade out does so first: of two clips the one that starts later is heard.
+    before = [part for other in call.speeches if other.order <= speech.order for part in other.parts]
+    floor = max([call.sealed + guard_frames, *(min(part.voice_at, part.end) for part in before)])
     behind, quiet_from = _last_voice(call, speech, manner)
     pause = manner.part_pause_frames if behind is speech else manner.pause_frames
     voice_at = floor + manner.down_frames

@@ -78,12 +78,22 @@ def test_a_wav_whose_sizes_were_never_filled_in_is_read_to_its_end(song, short):
     assert len(decode(bytes(body)).pcm) == pytest.approx(len(short), abs=100)
 
 
-@pytest.mark.parametrize("name", ["song.mp3", "song.ogg", "song.flac", "song.wav"])
-def test_a_file_that_was_cut_off_is_heard_as_far_as_it_goes(song, short, tmp_path, name):
+@pytest.mark.parametrize("name", ["song.mp3", "song.ogg", "song.flac", "song.wav", "song.m4a", "lossless.m4a"])
+def test_a_file_of_which_half_is_missing_is_refused(song, tmp_path, name):
     path = tmp_path / name
     whole = song(name).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert 0.2 * len(short) < len(streamed(path)) < 0.8 * len(short)
+    with pytest.raises(UnreadableAudio, match="send it whole"):
+        streamed(path)
+    with pytest.raises(UnreadableAudio, match="send it whole"):
+        decode(path.read_bytes())
+
+
+def test_a_file_that_promises_nothing_is_heard_as_far_as_it_goes(encode, short, tmp_path):
+    path = tmp_path / "bare.mp3"
+    whole = encode("bare.mp3", short, "-b:a", "128k", "-write_xing", "0").read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert 0.4 * len(short) < len(streamed(path)) < 0.6 * len(short)
 
 
 def test_a_sound_of_no_length_is_refused(encode):
