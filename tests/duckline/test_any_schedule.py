@@ -363,6 +363,7 @@ later_part_in_a_shorter_window = [("change_grid", 400), ("say", "queue", [1, 241
 
 @anything
 @example(42_000, second_interruption)
+@example(300, [("say", "now", [1]), ("cancel", 0, 1, 25)])
 @given(grids, bad_days)
 def test_the_gain_of_the_music_never_steps(grid_frames: int, asked: list[tuple]):
     assert gain_never_steps(played(grid_frames, asked))
@@ -371,6 +372,7 @@ def test_the_gain_of_the_music_never_steps(grid_frames: int, asked: list[tuple])
 @anything
 @example(42_000, second_interruption)
 @example(300, [("say", "queue", [1]), ("cancel", 0, 1, 8), ("say", "queue", [1])])
+@example(300, [("say", "queue", [13]), ("seal", 7), ("say", "now", [1]), ("cancel", 0, 1, 8), ("say", "queue", [1])])
 @given(grids, bad_days)
 def test_no_voice_is_cut_but_by_a_clip_in_which_it_fades_out(grid_frames: int, asked: list[tuple]):
     desk = played(grid_frames, asked)

@@ -130,6 +130,11 @@ def _sounds_at(call: Call, frame: int) -> bool:
     return part is not None and part.voice_at < frame < part.duck.up_at
 
 
+def _fades_at(call: Call, frame: int, manner: Manner) -> bool:
+    cuts = [part.cut_at for part in call.parts if part.cut_at is not None and part.voice_at < part.cut_at]
+    return any(cut_at < frame < cut_at + manner.fade_out_frames for cut_at in cuts)
+
+
 def _last_voice(call: Call, speech: Speech, manner: Manner) -> tuple[Speech | None, int]:
     """The speech that sounds last before `speech` (or itself, by its earlier parts), and when its voice is over."""
     last, quiet_from = None, 0
@@ -170,7 +175,8 @@ def fade_berth(call: Call, *, guard_frames: int, manner: Manner) -> Berth | None
     if part is None:
         return None
     gain = _stored(gain_at(part.duck, start))
-    up_at = start + (manner.fade_out_frames if _sounds_at(call, start) else 0)
+    fades = _sounds_at(call, start) or _fades_at(call, start, manner)
+    up_at = start + (manner.fade_out_frames if fades else 0)
     return Berth(Duck(start, 0, up_at, manner.up_frames, depth=gain, gain_in=gain), voice_at=up_at)
 
 

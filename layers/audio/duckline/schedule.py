@@ -79,11 +79,11 @@ def silence(
     `fade` is the clip in which the voice that sounds at `at` dies away and the music comes back: see `fade_berth`.
     What stood behind them loses its place and is owed again, by the one who silences, so that it moves up.
     """
-    gone = [_known(call, speech_id) for speech_id in speech_ids]
-    for speech in gone:
-        call = call.with_speech(_silenced(speech, at, reason, fade))
-    if gone:
-        call = unplaced(call, min(s.order for s in gone), call.sealed, now_ms=now_ms, lease_ms=lease_ms)
+    for speech_id in speech_ids:
+        speech = _known(call, speech_id)
+        silenced = _silenced(speech, at, reason, fade)
+        if silenced != speech:
+            call = unplaced(call.with_speech(silenced), speech.order, at, now_ms=now_ms, lease_ms=lease_ms)
     starts = {part.start for part in call.parts}
     for speech in call.speeches:
         # What was to be cut later, by something that is gone now, is cut here as well.
