@@ -152,7 +152,9 @@ def check_speeches(call: Call, cloud: Cloud, line: Line, voices: Voices, told: l
             if calm and (len(hearings) > 1 or fragments):
                 raise RuleBroken(f"5: {speech.speech_id} was heard {len(hearings)} times and {fragments} fragments")
             finished.append((kept.order if kept else record.order, hearings[0], speech.speech_id))
-        elif calm and hearings and not status.reason.startswith("the call is over"):
+        if calm and _resumes(line.heard, _sequence(speech, voices)):
+            raise RuleBroken(f"5: {speech.speech_id} was heard on after it had broken off")
+        if status.state != "finished" and calm and hearings and not status.reason.startswith("the call is over"):
             raise RuleBroken(f"5: {speech.speech_id} is {status.state}, but was heard whole")
     by_order = [speech_id for _, _, speech_id in sorted(finished)]
     by_hearing = [speech_id for _, _, speech_id in sorted(finished, key=lambda entry: entry[1])]
@@ -188,6 +190,18 @@ def _hearings(heard: list[Heard], sequence: list[tuple[int, int]]) -> tuple[list
             at = 1 if word == sequence[0] else 0
             begun = number
     return hearings, fragments + (1 if at else 0)
+
+
+def _resumes(heard: list[Heard], sequence: list[tuple[int, int]]) -> bool:
+    """Whether a voice is heard with a word that does not follow the last one heard of it."""
+    mine, last = {voice for voice, _ in sequence}, {}
+    for entry in heard:
+        voice, word = entry.frame.voice, entry.frame.word
+        if voice in mine:
+            if word and last.get(voice) != word - 1:
+                return True
+            last[voice] = word
+    return False
 
 
 def _holder(who: str) -> str:

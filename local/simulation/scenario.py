@@ -173,7 +173,7 @@ class Run:
             Process(self.world, "application").start_main(self._change_bed, self.rng.choice(sound.BEDS))
 
     def _speak(self) -> None:
-        lengths = self.rng.choice(["3", "40", "100", "250", "60,150", "50,120,300", "1,1,2", "420"])
+        lengths = self.rng.choice(["3", "40", "100", "250", "60,150", "50,120,300", "1,1,2", "420", "900"])
         key = f"key {self.rng.random()}"
         when = "now" if self.rng.random() < self.plan.interrupts else "queue"
         record = SpeechRecord(SID, speech_id_for(SID, key), "same", 0, text=lengths, when=when)

@@ -76,6 +76,15 @@ def test_a_step_in_the_gain_is_noticed(monkeypatch):
     assert "3:" in _first_broken()
 
 
+def test_a_voice_that_comes_back_when_what_cut_it_is_gone_is_noticed(monkeypatch):
+    def cut(speech, at, fade):
+        begun = tuple(part for part in speech.parts if part.start < at)
+        return replace(speech, parts=(*begun, fade) if begun and fade is not None else begun)
+
+    monkeypatch.setattr(schedule, "_cut", cut)
+    assert "5:" in _first_broken(lambda plan: plan.interrupts > 0.2)
+
+
 def test_speeches_out_of_order_are_noticed(monkeypatch):
     monkeypatch.setattr("render.speaking.is_next", lambda call, speech: True)
     assert _first_broken()
