@@ -307,9 +307,15 @@ def no_voice_is_cut(desk: Desk) -> bool:
 
 def no_fade_is_cut(desk: Desk) -> bool:
     """Whether what fades out is followed by nothing but another fade of it."""
-    fades = [
-        (b, a, frame) for b, a, frame in desk.joins() if b.fading and 0 < frame - b.cut_at < MANNER.fade_out_frames
-    ]
+
+    def has_voice(made: Made, frame: int) -> bool:
+        return made.speaks_at(frame) or fades_at(made, frame)
+
+    def fades_at(made: Made, frame: int) -> bool:
+        is_due = made.fading is not None and 0 < frame - made.cut_at < MANNER.fade_out_frames
+        return is_due and has_voice(desk.made[made.fading], made.cut_at)
+
+    fades = [(before, after, frame) for before, after, frame in desk.joins() if fades_at(before, frame)]
     return all((after.cut_at, desk.made.get(after.fading)) == (frame, before) for before, after, frame in fades)
 
 
@@ -364,6 +370,7 @@ later_part_in_a_shorter_window = [("change_grid", 400), ("say", "queue", [1, 241
 @anything
 @example(42_000, second_interruption)
 @example(300, [("say", "now", [1]), ("cancel", 0, 1, 25)])
+@example(400, [("say", "queue", [7]), ("say", "queue", [90, 191]), ("cancel", 1, 1, 25), ("cancel", 0, 3, 8)])
 @given(grids, bad_days)
 def test_the_gain_of_the_music_never_steps(grid_frames: int, asked: list[tuple]):
     assert gain_never_steps(played(grid_frames, asked))

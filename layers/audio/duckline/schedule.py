@@ -84,6 +84,9 @@ def silence(
         silenced = _silenced(speech, at, reason, fade)
         if silenced != speech:
             call = unplaced(call.with_speech(silenced), speech.order, at, now_ms=now_ms, lease_ms=lease_ms)
+            for behind in call.speeches:
+                if behind.order > speech.order and behind.outcome is not None:
+                    call = call.with_speech(_cut(behind, at, fade))
     starts = {part.start for part in call.parts}
     for speech in call.speeches:
         # What was to be cut later, by something that is gone now, is cut here as well.
