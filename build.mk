@@ -1,12 +1,13 @@
 # What `sam build` runs: a target for every `BuildMethod: makefile` in template.yaml, with ARTIFACTS_DIR set by SAM.
 #
 # No Docker, and any Python on the host: uv resolves wheels for Lambda's Python and processor. Versions and hashes are
-# those of requirements/local.txt, so what runs on AWS is what the tests ran.
+# those of requirements/local.txt, so what runs on AWS is what the tests ran. The bed that a first call hears lies in
+# duckline/shipped_bed and comes along; a bare `sam build` makes it first, as everything here does.
 
 .PHONY: build-VoiceFunction build-RenderFunction build-StreamFunction build-AudioLayer
 
 ARCHITECTURE ?= arm64
-LAMBDA_PYTHON := 3.13
+LAMBDA_PYTHON ?= 3.13
 # Amazon Linux 2023 has glibc 2.34. Wheels for 2.28 are what numpy and soxr publish.
 PLATFORM_arm64  := aarch64-manylinux_2_28
 PLATFORM_x86_64 := x86_64-manylinux_2_28
@@ -32,19 +33,18 @@ define copy
 	@find "$(2)" -name __pycache__ -prune -exec rm -rf {} +
 endef
 
-build-VoiceFunction: $(BIN)/uv
+build-VoiceFunction: $(BIN)/uv $(SHIPPED)
 	$(call install,voice,$(ARTIFACTS_DIR),$(RUNTIME_HAS) $(REST_CLIENT))
 	@rm -rf "$(ARTIFACTS_DIR)/twilio/rest"
 	$(call copy,functions/voice layers/audio/duckline,$(ARTIFACTS_DIR))
 
-# The bed that a first call hears is in functions/stream too, and comes along.
-build-StreamFunction: $(BIN)/uv
+build-StreamFunction: $(BIN)/uv $(SHIPPED)
 	$(call install,stream,$(ARTIFACTS_DIR),$(RUNTIME_HAS))
 	$(call copy,functions/stream layers/audio/duckline,$(ARTIFACTS_DIR))
 
 build-RenderFunction:
 	$(call copy,functions/render,$(ARTIFACTS_DIR))
 
-build-AudioLayer: $(BIN)/uv
+build-AudioLayer: $(BIN)/uv $(SHIPPED)
 	$(call install,render,$(ARTIFACTS_DIR)/python,$(RUNTIME_HAS))
 	$(call copy,layers/audio/duckline,$(ARTIFACTS_DIR)/python)

@@ -36,6 +36,7 @@ from local.picture import draw_call
 from local.stack import STATE, Stack
 from local.template import SettingError
 from local.twilio import Call, RealClock, Recording, SimulatedTwilio
+from render.engines import choose
 from render.engines.espeak import EspeakEngine
 from render.studio import Studio
 
@@ -200,7 +201,9 @@ def _told(
 
 def _material(environ: Mapping[str, str]) -> tuple[Path, Path, np.ndarray]:
     """The song, an audio file with a voice, and that voice as it should be heard."""
-    song = Path(environ["BED"]) if environ.get("BED") else STATE / f"{MOOD}.mp3"
+    song = Path(environ["BED"]).expanduser() if environ.get("BED") else STATE / f"{MOOD}.mp3"
+    if environ.get("BED") and not song.is_file():
+        raise BedFailed(f'BED: "{song}" is no file; a song as MP3, OGG, FLAC, M4A or WAV would be right')
     if not environ.get("BED") and not song.exists():
         tell(f"composing {MOOD!r} and encoding it as MP3")
         music.write_encoded(MOOD, song)
@@ -218,7 +221,9 @@ def _material(environ: Mapping[str, str]) -> tuple[Path, Path, np.ndarray]:
 def _spoken(stack: Stack, story: Story) -> dict[str, np.ndarray]:
     """The sound of each speech as render made it, in the order in which they were asked for."""
     sounds = S3Sounds(stack.aws.client("s3"), stack.resources["Bucket"]["Ref"])
-    studio = Studio(sounds, EspeakEngine(), Ducking())
+    chosen = stack.template.parameters
+    engine = choose(str(chosen["SpeechEngine"]), voice=str(chosen["Voice"]) or None)
+    studio = Studio(sounds, engine, Ducking())
     spoken = {}
     for asked in sorted(story.asked, key=lambda speech: speech.requested_at_s):
         pcm = asked.said

@@ -5,13 +5,16 @@ Lambda its environments and timeouts, the stand-ins for AWS their tables, queues
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from local.intrinsics import Scope, TemplateError, load
 
+PREFIX = "DUCKLINE_"
+ALIKE = 0.85  # of difflib's ratio, the prefix included: one letter of ten wrong, left out or added
 PATH = Path(__file__).parent.parent / "template.yaml"
 PSEUDO_PARAMETERS = {
     "AWS::AccountId": "123456789012",
@@ -92,6 +95,9 @@ class Template:
         declared = document.get("Parameters", {})
         if unknown := set(overrides or ()) - set(declared):
             raise SettingError(f"no setting {', '.join(sorted(unknown))}; there are {', '.join(declared)}")
+        for name in sorted(environ or ()):
+            if right := _meant(name, [variable(parameter) for parameter in declared]):
+                raise SettingError(f"{name} is no setting; {right} would be right")
         self.parameters = {
             name: _parameter(name, declaration, environ or {}, overrides or {})
             for name, declaration in declared.items()
@@ -143,7 +149,7 @@ class Template:
 
 def variable(parameter: str) -> str:
     """The environment variable that sets `parameter`: WindowSeconds by DUCKLINE_WINDOW_SECONDS."""
-    return "DUCKLINE_" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", parameter).upper()
+    return PREFIX + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", parameter).upper()
 
 
 def _route(properties: Mapping[str, Any]) -> Route:
@@ -163,6 +169,20 @@ def _queue(properties: Mapping[str, Any]) -> QueueSource:
         max_concurrency=int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", 1000)),
         reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    """The setting that a variable like `DUCKLINE_WINDOW` or `DUCKLINE_DELIVRY` was to be.
+
+    None for a setting as it should be, and for what is like none of them: programs of the user's own have theirs.
+    """
+    if not name.startswith(PREFIX) or name in known:
+        return None
+    said = name.removeprefix(PREFIX)
+    for right in known:  # half of its words: DUCKLINE_WINDOW, DUCKLINE_BED
+        if (said and right.startswith(f"{name}_")) or right.endswith(f"_{said}"):
+            return right
+    return next(iter(get_close_matches(name, known, n=1, cutoff=ALIKE)), None)
 
 
 def _parameter(

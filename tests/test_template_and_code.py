@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from duckline.envelope import Ducking
+from duckline.meter import NAMESPACE, UNITS
 from local.function_process import PROJECT
 from local.intrinsics import load
 from local.template import PATH, Template
@@ -62,8 +65,38 @@ class Spied(MutableMapping):
 os.environ = spied = Spied(os.environ)
 module = importlib.import_module(sys.argv[1])
 read = sorted(name for name in spied.read if name.startswith("DUCKLINE_"))
-print(json.dumps({"read": read, "callable": callable(module.handler), "routes": sorted(getattr(module, "ROUTES", ()))}))
+files = sorted(getattr(module, "__file__", None) or "" for name, module in sys.modules.items())
+routes = sorted(getattr(module, "ROUTES", ()))
+print(json.dumps({"read": read, "callable": callable(module.handler), "routes": routes, "files": files}))
 """
+
+
+# What an action is called in boto3, by method or as the name of an operation that is paged or signed.
+CALLED = {
+    "dynamodb:BatchGetItem": {"batch_get_item"},
+    "dynamodb:GetItem": {"get_item"},
+    "dynamodb:PutItem": {"put_item"},
+    "dynamodb:Query": {"query"},
+    "dynamodb:UpdateItem": {"update_item"},
+    "events:PutEvents": {"put_events"},
+    "polly:DescribeVoices": {"describe_voices"},
+    "polly:SynthesizeSpeech": {"synthesize_speech"},
+    "s3:GetObject": {"get_object", "download_file"},
+    "s3:PutObject": {"put_object", "generate_presigned_post"},
+    "secretsmanager:GetSecretValue": {"get_secret_value"},
+    "sqs:ChangeMessageVisibility": {"change_message_visibility"},
+    "sqs:SendMessage": {"send_message"},
+}
+# What nothing calls by its name, and is granted all the same.
+UNCALLED = {"s3:ListBucket"}  # without it an object that is not there is answered 403
+# What is in a module that a function loads, for others.
+FOR_OTHERS = {
+    # Work is taken by render.
+    "VoiceFunction": {"sqs:ChangeMessageVisibility"},
+    "RenderFunction": set(),
+    # A call is created by voice, a speech and a bed are kept and listed by render, sound is stored by render.
+    "StreamFunction": {"dynamodb:PutItem", "dynamodb:Query", "s3:PutObject", "sqs:ChangeMessageVisibility"},
+}
 
 
 @cache
@@ -173,6 +206,45 @@ def test_a_policy_names_its_actions_and_resources(name):
                 assert "Condition" in statement
             elif "*" in str(resource):  # the objects under a prefix
                 assert re.fullmatch(r"\$\{Bucket\.Arn\}/[a-z]+/\*", resource["Fn::Sub"])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_granted_what_its_code_calls_and_nothing_else(name):
+    own = [file for file in entry(name)["files"] if file.startswith(str(PROJECT)) and "/.venv/" not in file]
+    text = "\n".join(Path(file).read_text(encoding="utf-8") for file in own)
+    called = {action for action, names in CALLED.items() if re.search(rf"\b({'|'.join(sorted(names))})\b", text)}
+    granted = {action for statement in statements(name) for action in listed(statement["Action"])}
+    assert granted - UNCALLED == called - FOR_OTHERS[name]
+
+
+def test_alarms_and_dashboard_name_the_metrics_that_are_measured():
+    resources = document()["Resources"]
+    alarms = [body["Properties"] for body in resources.values() if body["Type"] == "AWS::CloudWatch::Alarm"]
+    own = [alarm for alarm in alarms if alarm["Namespace"] == NAMESPACE]
+    assert {alarm["MetricName"] for alarm in own} == {"LateMs", "SpeechesFailed"}
+    assert all(alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}] for alarm in own)
+    board = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    shown = re.findall(rf'\["{NAMESPACE}", "(\w+)", "service", "\$\{{AWS::StackName\}}"', board)
+    assert set(shown) == set(UNITS)
+    variables = document()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
+def test_the_ducking_that_may_be_chosen_is_the_one_that_the_code_allows():
+    usual = Ducking()
+    for name, (low, high) in Ducking.BOUNDS.items():
+        parameter = document()["Parameters"]["Duck" + "".join(word.capitalize() for word in name.split("_"))]
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (low, high), name
+        assert float(parameter["Default"]) == getattr(usual, name), name
+
+
+@pytest.mark.parametrize("output", ["VoiceUrl", "StatusUrl"])
+def test_what_twilio_is_to_be_told_is_the_address_that_voice_knows_itself_by(output):
+    value = document()["Outputs"][output]["Value"]
+    path = "/voice" if output == "VoiceUrl" else "/voice/status"
+    made = {"Api": {"Ref": "a1b2"}}
+    assert template().resolve(value, made) == f"https://a1b2.execute-api.us-east-1.amazonaws.com{path}"
+    assert template(PublicUrl="https://calls.example.com").resolve(value, made) == f"https://calls.example.com{path}"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -9,26 +9,41 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from duckline import schedule
 from duckline.call import Call, playhead
-from duckline.errors import Malformed, NotFound, TooLarge, UnreadableAudio
-from duckline.records import BedRecord, SpeechRecord, SpeechStatus, speech_id_for, status_of
+from duckline.ending import end_call
+from duckline.errors import Conflict, Malformed, NotFound, TooLarge, UnreadableAudio
+from duckline.public_url import base_url
+from duckline.records import (
+    CALL_SID,
+    LIVE_FOR_MS,
+    BedRecord,
+    SpeechRecord,
+    SpeechStatus,
+    call_state,
+    greeting_id,
+    is_forsaken,
+    speech_id_for,
+    status_of,
+)
 from duckline.script import check_ssml, check_text
 from duckline.timeline import ms_from_frames
 from render.beds import BedChange, BedRoom
 from render.engines import Engine
+from render.limits import (
+    AUDIO_MOST_BYTES,
+    AUDIO_TYPES,
+    JSON_MOST_BYTES,
+    JSON_TYPE,
+    KEY_MOST_CHARS,
+    LATEST,
+    PAGE,
+)
+from render.openapi import description
+from render.outbound import NO_ACCOUNT, Order, Outbound
 from render.silencing import Silencing
 from render.speaking import Speaking, starts_in_ms
 
-CALL_SID = re.compile(r"CA[0-9a-f]{32}")
 AFTER = re.compile(CALL_SID.pattern + r"-[0-9]{1,15}")
-AUDIO_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/mpeg", "audio/ogg", "audio/flac")
-AUDIO_MOST_BYTES = 4_000_000  # a Lambda request of 6 MB holds 4.4 MB in base64
-JSON_MOST_BYTES = 64_000
-KEY_MOST_CHARS = 255
-LATEST = 20  # speeches that are over, shown with a call
-PAGE = 100  # calls on a page
-LIVE_FOR_MS = 30_000  # a call that nobody has sealed for that long beyond its window's gap counts as ended
 
 
 class Api:
@@ -42,10 +57,13 @@ class Api:
         bed_change: BedChange,
         engine: Engine,
         keep_audio: Callable[[str, bytes, str], None],
+        outbound: Outbound = NO_ACCOUNT,
+        public_url: str = "",
     ) -> None:
         self.speaking, self.silencing = speaking, silencing
         self.bed_room, self.bed_change = bed_room, bed_change
         self.engine, self.keep_audio = engine, keep_audio
+        self.outbound, self.public_url = outbound, public_url
         self.calls, self.clock = speaking.calls, speaking.clock
 
     # -- calls ----------------------------------------------------------------------------------------
@@ -60,6 +78,20 @@ class Api:
         shown = [self._call_shown(call, now_ms) for call in calls if call_state(call, now_ms) != "ended"]
         return 200, {"calls": shown, "next": more}
 
+    def place_call(self, request: "Request") -> tuple[int, Any]:
+        order = Order.read(request.json())
+        if order.bed:
+            self.bed_room.record(order.bed)
+        greeting = check_text(order.greeting) if order.greeting else ""
+        call_sid = self.outbound.place(order, self.public_url or request.base_url)
+        if greeting:
+            self.speaking.speeches.keep(
+                SpeechRecord(
+                    call_sid, greeting_id(call_sid), "greeting", requested_at_ms=self.clock.now_ms(), text=greeting
+                )
+            )
+        return 201, {"call_sid": call_sid}
+
     def show_call(self, request: "Request") -> tuple[int, Any]:
         call, now_ms = self._call(request), self.clock.now_ms()
         told = {r.order: r.status for r in self.speaking.speeches.latest(call.call_sid, LATEST)}
@@ -68,10 +100,18 @@ class Api:
         return 200, {**self._call_shown(call, now_ms), "speeches": speeches}
 
     def end_call(self, request: "Request") -> tuple[int, Any]:
-        call = self._call(request)
-        reason = "ended by DELETE /calls/{sid}"
-        ended = self.speaking._change(call, lambda call: schedule.end(call, now_ms=self.clock.now_ms(), reason=reason))
+        ended = end_call(
+            self.calls,
+            self.speaking.speeches,
+            self._publish,
+            self._call(request).call_sid,
+            reason="ended by DELETE /calls/{sid}",
+            now_ms=self.clock.now_ms(),
+        )
         return 200, self._call_shown(ended, self.clock.now_ms())
+
+    def _publish(self, events: list[dict[str, Any]]) -> None:
+        self.speaking.background(self.speaking.events.publish, events)
 
     def _call_shown(self, call: Call, now_ms: int) -> dict[str, Any]:
         bed = [span for span in call.beds if span.start <= call.sealed or span is call.beds[0]]
@@ -85,7 +125,7 @@ class Api:
     # -- speeches -------------------------------------------------------------------------------------
 
     def speak(self, request: "Request") -> tuple[int, Any]:
-        call = self._call(request)
+        call = self._listening(request)
         record = self._record(request, call.call_sid)
         status = self.speaking.accept(record)
         call = self.calls.get(call.call_sid) or call
@@ -104,7 +144,7 @@ class Api:
         if len(key) > KEY_MOST_CHARS:
             raise Malformed(f"the Idempotency-Key has {len(key)} characters; at most {KEY_MOST_CHARS} may be")
         speech_id = speech_id_for(call_sid, key or uuid.uuid4().hex)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = request.kind
         fingerprint = hashlib.sha256(f"{kind}\n{when}\n".encode() + request.body).hexdigest()[:32]
         said = self._audio(request, call_sid, speech_id) if kind in AUDIO_TYPES else self._words(request, kind)
         return SpeechRecord(
@@ -126,8 +166,8 @@ class Api:
         return {"audio_key": audio_key}
 
     def _words(self, request: "Request", kind: str) -> dict[str, str]:
-        if kind not in ("application/json", ""):
-            allowed = ", ".join(("application/json", *AUDIO_TYPES))
+        if kind not in (JSON_TYPE, ""):
+            allowed = ", ".join((JSON_TYPE, *AUDIO_TYPES))
             raise UnreadableAudio(f"the Content-Type is {kind[:80]!r}; one of {allowed} would be right")
         body = request.json()
         given = [name for name in ("text", "ssml") if name in body]
@@ -147,7 +187,7 @@ class Api:
         if speech is not None:
             return 200, _speech_shown(status_of(call, speech, self.clock.now_ms()))
         record = self.speaking.speeches.get(call.call_sid, speech_id)
-        if record is None:
+        if record is None or not record.order:  # what is neither pending nor over was refused
             raise NotFound(f"call {call.call_sid} has no speech {speech_id}")
         return 200, _speech_shown(record.status)
 
@@ -163,18 +203,23 @@ class Api:
         name = request.json().get("bed")
         if not isinstance(name, str):
             raise Malformed(f'the body must have "bed", the name of a bed; it is {name!r}')
-        call, span = self.bed_change.change(self._call(request).call_sid, name)
+        call, span = self.bed_change.change(self._listening(request).call_sid, name)
         ahead_ms = ms_from_frames(span.start - playhead(call, self.clock.now_ms()))
         return 200, {"starts_in_ms": max(0, ahead_ms)}
 
     def list_beds(self, request: "Request") -> tuple[int, Any]:
-        return 200, {"beds": [_bed_shown(record) for record in self.bed_room.beds.all()]}
+        return 200, {"beds": [_bed_shown(record) for record in self.bed_room.records()]}
 
     def show_bed(self, request: "Request") -> tuple[int, Any]:
         return 200, _bed_shown(self.bed_room.record(request.path["name"]))
 
     def upload_bed(self, request: "Request") -> tuple[int, Any]:
         return 201, {"upload": self.bed_room.upload(request.path["name"], uuid.uuid4().hex)}
+
+    # -- all of it ------------------------------------------------------------------------------------
+
+    def describe(self, request: "Request") -> tuple[int, Any]:
+        return 200, description()
 
     def _call(self, request: "Request") -> Call:
         sid = request.path["sid"]
@@ -183,16 +228,31 @@ class Api:
             raise NotFound(f"there is no call {sid[:80]!r}; a call's sid is CA and 32 hexadecimal digits")
         return call
 
+    def _listening(self, request: "Request") -> Call:
+        """The call, which still has a caller as far as can be known. Raises NotFound, Conflict."""
+        call = self._call(request)
+        if is_forsaken(call, self.clock.now_ms()) and not call.ended:
+            silence_s = LIVE_FOR_MS // 1000
+            raise Conflict(f"call {call.call_sid} is over: nobody has fetched its sound for more than {silence_s} s")
+        return call
+
 
 class Request:
     """A request as API Gateway hands it over (payload format 2.0)."""
 
     def __init__(self, event: dict[str, Any]) -> None:
+        self.base_url = base_url(event, event["routeKey"].partition(" ")[2])
         self.path: dict[str, str] = event.get("pathParameters") or {}
         self.query: dict[str, str] = event.get("queryStringParameters") or {}
         self.headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
         body = event.get("body") or ""
         self.body = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+
+    @property
+    def kind(self) -> str:
+        """The media type without its parameters; empty if none was given."""
+        given = self.headers.get("content-type", "").strip()
+        return given.partition(";")[0].strip().lower() or given
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Malformed, TooLarge."""
@@ -205,17 +265,6 @@ class Request:
         if not isinstance(parsed, dict):
             raise Malformed(f"the body is JSON, but {type(parsed).__name__}; an object would be right")
         return parsed
-
-
-def call_state(call: Call, now_ms: int) -> str:
-    """`ringing` until its first stream begins, `ended` when it is over or nobody has sealed it for long."""
-    if call.ended:
-        return "ended"
-    last_sign_ms = max(call.sealed_at_ms, call.opening_at_ms, call.started_at_ms)
-    sent_ahead_ms = ms_from_frames(call.sealed - playhead(call, now_ms))
-    if now_ms - last_sign_ms > LIVE_FOR_MS + sent_ahead_ms:
-        return "ended"
-    return "live" if call.opened_at_ms or call.epoch > 1 else "ringing"
 
 
 def _speech_shown(status: SpeechStatus) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from render.speaking import GUARD_FRAMES, GUARD_MOST_FRAMES, WRITE_TRIES
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 UPLOAD_MOST_BYTES = 250_000_000  # an hour of stereo MP3 at 320 kbit/s is 144 MB; Lambda's /tmp holds 512
 UPLOAD_GOOD_FOR_S = 900
+STORED_AT_ONCE = 8  # objects of a bed: an hour of music has 900, each some 40 ms away
 FADE_FRAMES = 2 * FRAMES_PER_SECOND  # from bed to bed
 
 
@@ -43,11 +45,26 @@ class BedRoom:
         self.beds, self.sounds, self.uploads = beds, sounds, uploads
         self.make_bed, self.events, self.clock = make_bed, events, clock
 
+    def records(self) -> list[BedRecord]:
+        """All beds by name, with the one that comes with the code."""
+        kept = {record.name: record for record in self.beds.all()}
+        kept.setdefault(shipped.VERSION, self._shipped())
+        return [kept[name] for name in sorted(kept)]
+
     def record(self, name: str) -> BedRecord:
+        """Raises NotFound, Malformed."""
         record = self.beds.get(_checked(name))
+        if record is None and name == shipped.VERSION:
+            record = self._shipped()
         if record is None:
             raise NotFound(f"there is no bed {name}; POST /beds/{name} tells where to upload one")
         return record
+
+    def _shipped(self) -> BedRecord:
+        playlist = shipped.playlist()
+        return BedRecord(
+            shipped.VERSION, "ready", shipped.VERSION, seconds=playlist.seconds, level_dbov=playlist.level_dbov
+        )
 
     def upload(self, name: str, upload_id: str) -> dict[str, Any]:
         """A presigned POST whose file becomes the bed `name`. What was there stays in use until then."""
@@ -82,13 +99,19 @@ class BedRoom:
 
     def _made(self, file: Path) -> Playlist:
         whole = bytearray()
+        storing: list[Future[None]] = []
 
-        def write(key: str, body: bytes) -> None:
-            if key.endswith(".ulaw"):
-                whole.extend(body)
-            self.sounds.put(key, body)
+        with ThreadPoolExecutor(STORED_AT_ONCE) as pool:
 
-        playlist = self.make_bed([file], write)
+            def write(key: str, body: bytes) -> None:
+                if key.endswith(".ulaw"):
+                    whole.extend(body)
+                    storing.append(pool.submit(self.sounds.put, key, body))
+                else:  # the playlist, which is written last: whoever reads it finds all that it lists
+                    _stored(storing)
+                    self.sounds.put(key, body)
+
+            playlist = self.make_bed([file], write)
         # One pass of the bed as a file: what a caller hears when no stream can be had.
         plain = mulaw_header(playlist.frames * FRAME_BYTES) + bytes(whole)
         self.sounds.put(f"beds/{playlist.version}/plain.wav", plain, content_type="audio/wav")
@@ -142,6 +165,17 @@ class BedChange:
         if call is None:
             raise NotFound(f"there is no call {call_sid}")
         return call
+
+
+def _stored(storing: list[Future[None]]) -> None:
+    """All of it is stored. Raises what went wrong with one, and then spares those that have not begun."""
+    try:
+        for task in as_completed(storing):
+            task.result()
+    except BaseException:
+        for task in storing:
+            task.cancel()
+        raise
 
 
 def _checked(name: str) -> str:

@@ -38,7 +38,7 @@ class Silencing:
 
     def _over(self, call_sid: str, speech_id: str) -> SpeechStatus:
         record = self.speaking.speeches.get(call_sid, speech_id)
-        if record is None:
+        if record is None or not record.order:  # what is neither pending nor over was refused
             raise NotFound(f"call {call_sid} has no speech {speech_id}")
         return _cancelled(record.status)
 

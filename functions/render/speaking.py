@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from duckline import schedule
 from duckline.berth import Berth, Interruption, Manner, berth, interruption, is_next, longest_voice_frames
 from duckline.call import Call, Part, Speech, playhead
-from duckline.errors import Conflict, DucklineError, NotFound, Unavailable, Unspeakable
+from duckline.errors import Conflict, DucklineError, KeyReused, NotFound, Unavailable
 from duckline.records import SpeechRecord, SpeechStatus, status_of
 from duckline.stores import Calls, Lost, NotReached, Speeches
 from duckline.timeline import ms_from_frames
@@ -85,12 +85,17 @@ class Speaking:
     def accept(self, record: SpeechRecord) -> SpeechStatus:
         """Reserves a place for `record`, places its first part, and leaves the others to the work queue.
 
-        The same record again finds its own reservation. Raises NotFound, Conflict, TooManyPending, Unspeakable.
+        The same record again finds its own reservation. A record that is refused leaves nothing behind. Raises
+        NotFound, Conflict, TooManyPending, KeyReused, and what the studio has against the words or the sound.
         """
         call = self._call(record.call_sid)
         kept = self.speeches.keep(record)
+        if kept.fingerprint != record.fingerprint and not kept.order:
+            call = self._call(record.call_sid)
+            if call.speech(record.speech_id) is None:  # that request was refused: it has not used up its key
+                kept = self.speeches.keep(record, instead_of=kept)
         if kept.fingerprint != record.fingerprint:
-            raise Unspeakable("this Idempotency-Key came with another body before; a new speech needs a new key")
+            raise KeyReused("this Idempotency-Key came with another body before; a new speech needs a new key")
         if kept.order:  # over already: the retry of a request whose answer was lost
             return kept.status
         if call.speech(record.speech_id) is None:
@@ -108,7 +113,9 @@ class Speaking:
             call = next(self._parts(call, record, maker))
             if call.speech(record.speech_id).more:
                 self._hand_over(record, maker)
-        except Unavailable:
+        except Conflict:  # the call is over, and its end has accounted for the speech
+            raise
+        except DucklineError:
             self._change(self._call(record.call_sid), lambda call: schedule.withdraw(call, record.speech_id, maker))
             raise
         except NotReached:
@@ -126,10 +133,19 @@ class Speaking:
         """Makes what is still owed of a speech, as its maker `maker`."""
         record, call = self.speeches.get(call_sid, speech_id), self._call(call_sid)
         if record is None:
-            raise NotFound(f"nothing is kept of speech {speech_id} of call {call_sid}")
-        with contextlib.suppress(Superseded):
+            reason = f"nothing is kept of speech {speech_id} of call {call_sid}"
+            self._fail(call, speech_id, reason)  # or those behind it would wait for ever
+            raise NotFound(reason)
+        try:
             for _ in self._parts(call, record, maker):
                 pass
+        except Superseded:
+            return
+        except Conflict:
+            raise
+        except DucklineError as error:
+            self._not_made(self._call(call_sid), record, error)
+            raise
 
     def take_up(self, call_sid: str) -> None:
         """Takes over every speech whose maker's lease has run out, in order, and places it."""
@@ -167,11 +183,7 @@ class Speaking:
         """
         lines, line_from = self.studio.lines(record), 0
         for number, line in enumerate(lines):
-            try:
-                voice = self.studio.voice(record, line)
-            except DucklineError as error:
-                self._not_made(call, record, error)
-                raise
+            voice = self.studio.voice(record, line)
             said = line_from
             while said < line_from + voice.frames:
                 rest = replace(voice, first=said - line_from, frames=line_from + voice.frames - said)

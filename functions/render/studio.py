@@ -17,8 +17,8 @@ from duckline.records import SpeechRecord
 from duckline.script import parts
 from duckline.sound import mulaw
 from duckline.sound.decode import decode
+from duckline.sound.mix import Scratch, crossfade, depth_over, gain_curve, mix_clip
 from duckline.sound.mix import Voice as Sounding
-from duckline.sound.mix import crossfade, depth_over, gain_curve, mix_clip
 from duckline.sound.speech import Ready, from_bytes, make_ready, to_bytes
 from duckline.stores import Sounds
 from duckline.timeline import FRAME_BYTES, FRAME_SAMPLES, FRAMES_PER_SECOND
@@ -37,6 +37,7 @@ class Studio:
     def __init__(self, sounds: Sounds, engine: Engine, ducking: Ducking) -> None:
         self.sounds, self.engine, self.ducking = sounds, engine, ducking
         self.kept: OrderedDict[str, bytes] = OrderedDict()
+        self.scratch = Scratch()  # clips are mixed by one thread; the background only fetches
 
     # -- speech ---------------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class Studio:
         sounding = self._cut_off(call, cut_at) if cut_at is not None else []
         if voice is not None:
             sounding.append(Sounding(self._pcm(voice), place.voice_at))
-        body = mix_clip(self.music(call, duck.start, duck.end - duck.start), duck, sounding)
+        body = mix_clip(self.music(call, duck.start, duck.end - duck.start), duck, sounding, self.scratch)
         clip = hashlib.sha256(body + repr(place).encode()).hexdigest()[:10]
         key = f"clips/{call.call_sid}/{clip}.ulaw"
         if key not in self.kept:
@@ -137,7 +138,7 @@ class Studio:
             else:
                 pieces.append(self._bed(span, first, until - first))
             first = until
-        return np.concatenate(pieces)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def _fading(self, call: Call, span: BedSpan) -> np.ndarray:
         before = bed_at(call, span.start - 1)

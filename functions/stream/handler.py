@@ -7,24 +7,26 @@ from collections.abc import Iterator
 from functools import cache
 
 import boto3
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
 from duckline import shipped, stream_token
 from duckline.clock import Background, SystemClock
 from duckline.delivery import Delivery
 from duckline.errors import DucklineError, Forbidden, Unavailable
+from duckline.meter import NAMESPACE, Meter
 from duckline.settings import Storage, choice, number, text
 from duckline.stores import NotReached
 from duckline.stores.dynamodb import DynamoCalls, DynamoSpeeches
 from duckline.stores.messages import EventBridgeEvents, SqsWork
+from duckline.stores.observed import ObservedCalls, ObservedSpeeches
 from duckline.stores.s3 import S3Sounds
 from duckline.stores.secrets import Secrets
-from duckline.timeline import FRAME_BYTES
+from duckline.timeline import FRAME_BYTES, ms_from_frames
 from duckline.wav import mulaw_header, pcm16_header
 from stream.books import Books
 from stream.companding import pcm16
-from stream.playing import NotHeld, Playing, Services
+from stream.playing import NotHeld, Playing, Services, Tally
 from stream.runtime import StreamedResponse
 from stream.sources import Sources
 
@@ -35,6 +37,7 @@ FIRM = Config(connect_timeout=0.2, read_timeout=0.2, retries={"total_max_attempt
 PATIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3}, max_pool_connections=10)
 
 log = Logger(service="stream")
+meter = Meter(Metrics(namespace=NAMESPACE))
 clock = SystemClock()
 
 
@@ -42,11 +45,15 @@ def warn(message: str, **fields) -> None:
     log.warning(message, extra=fields)
 
 
+def tell(message: str, **fields) -> None:
+    log.info(message, extra=fields)
+
+
 background = Background(warn)
 dynamodb, patient_dynamodb = boto3.client("dynamodb", config=FIRM), boto3.client("dynamodb", config=PATIENT)
 storage = Storage.from_environment(os.environ)
-calls = DynamoCalls(dynamodb, storage.table)
-speeches = DynamoSpeeches(patient_dynamodb, storage.table)
+calls = ObservedCalls(DynamoCalls(dynamodb, storage.table), meter)
+speeches = ObservedSpeeches(DynamoSpeeches(patient_dynamodb, storage.table), tell, meter)
 sounds = S3Sounds(boto3.client("s3", config=PATIENT), storage.bucket)
 sources = Sources(sounds, clock, background, shipped.frames)
 work = SqsWork(cache(lambda: boto3.client("sqs", config=PATIENT)), storage.work_queue_url)
@@ -58,6 +65,7 @@ LEAD_MS = number(os.environ, "DUCKLINE_LEAD_SECONDS", low=0.3, high=5, default=1
 FORMAT = choice(os.environ, "DUCKLINE_STREAM_FORMAT", ("mulaw", "pcm16"), default="mulaw")
 
 
+@log.inject_lambda_context
 def handler(event: dict, context) -> StreamedResponse:
     """`GET /stream/<token>.wav` for a window; HEAD has no effect, Range is ignored."""
     try:
@@ -102,9 +110,17 @@ def _body(playing: Playing, frames: int) -> Iterator[bytes]:
             yield chunk if FORMAT == "mulaw" else pcm16(chunk)
     finally:
         background.settle(SETTLED_WITHIN_MS)
-        log.info(
-            "window over", extra={"call_sid": playing.call.call_sid, "epoch": playing.hold.epoch, **playing.account()}
-        )
+        tell("window over", call_sid=playing.call.call_sid, epoch=playing.hold.epoch, **playing.account())
+        measure(playing.tally, frames)
+        meter.flush()
+
+
+def measure(tally: Tally, frames: int) -> None:
+    """What a window of `frames` frames came to, for the dashboard."""
+    meter("Windows")
+    meter("LateMs", tally.late_ms)
+    if tally.ended_by == "hang-up":
+        meter("OrphanSecondsSaved", ms_from_frames(max(0, frames - tally.frames)) / 1000)
 
 
 def _problem(error: DucklineError) -> StreamedResponse:

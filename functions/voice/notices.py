@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from duckline.call import Call
-from duckline.records import SpeechStatus
+from duckline.call import Call, Speech
 
 Event = dict[str, Any]
 
@@ -41,6 +40,11 @@ class Notices:
         self.background(self.work.send, {"kind": "speak", "call_sid": call_sid})
 
 
+def call_answered(call_sid: str, answered_by: str, now_ms: int) -> Event:
+    """Who answered a call that went out: `human`, `machine_start`, `fax` or `unknown`, as Twilio heard it."""
+    return {"type": "call.answered", "call_sid": call_sid, "at_ms": now_ms, "answered_by": answered_by}
+
+
 def call_started(call: Call) -> Event:
     """The call is known; it is `live` once its stream has begun."""
     return {
@@ -52,23 +56,30 @@ def call_started(call: Call) -> Event:
     }
 
 
-def call_ended(call: Call) -> Event:
+def speech_scheduled(call: Call, speech: Speech) -> Event:
+    """A speech is accepted; when it is heard shows once its words are made."""
     return {
-        "type": "call.ended",
+        "type": "speech.scheduled",
         "call_sid": call.call_sid,
-        "at_ms": call.ended_at_ms,
-        "state": "ended",
-        "reason": call.end_reason,
-        "seconds": round((call.ended_at_ms - call.started_at_ms) / 1000, 3),
+        "speech_id": speech.speech_id,
+        "at_ms": call.started_at_ms,
+        "starts_at_ms": None,
+        "duration_ms": None,
+        "reason": None,
     }
 
 
-def speech_over(call: Call, status: SpeechStatus) -> Event:
-    """What became of a speech that was not over when the call was."""
-    return {
-        "type": f"speech.{status.state}",
-        "call_sid": call.call_sid,
-        "speech_id": status.speech_id,
-        "at_ms": call.ended_at_ms,
-        "reason": status.reason,
-    }
+def speeches_cancelled(before: Call, after: Call, now_ms: int) -> list[Event]:
+    """What one write has cancelled."""
+    was_open = {speech.speech_id for speech in before.speeches if speech.outcome is None}
+    gone = [s for s in after.speeches if s.outcome == "cancelled" and s.speech_id in was_open]
+    return [
+        {
+            "type": "speech.cancelled",
+            "call_sid": after.call_sid,
+            "speech_id": speech.speech_id,
+            "at_ms": now_ms,
+            "reason": speech.reason,
+        }
+        for speech in gone
+    ]

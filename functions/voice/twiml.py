@@ -17,6 +17,18 @@ def music(stream_url: str, next_url: str) -> str:
     return _going_on(response, next_url)
 
 
+def heeding(stream_url: str, next_url: str, input_url: str, listens: str, pause_s: int) -> str:
+    """The same, while `<Gather>` listens to the caller; what it hears ends the window and goes to `input_url`."""
+    response = VoiceResponse()
+    heard = {"input": listens, "action": input_url, "method": "POST", "timeout": pause_s}
+    if "dtmf" in listens:
+        heard["finish_on_key"] = ""  # every key is one that the application may want
+    if "speech" in listens:
+        heard["speech_timeout"] = pause_s
+    response.gather(**heard).play(stream_url)
+    return _going_on(response, next_url)
+
+
 def rest(plain_url: str | None, again_url: str) -> str:
     """One pass of a plain copy of the bed, or two seconds of nothing if there is none; then another try."""
     response = VoiceResponse()

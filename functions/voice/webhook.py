@@ -13,10 +13,11 @@ from urllib.parse import parse_qsl, urlencode
 from twilio.request_validator import RequestValidator
 
 from duckline.errors import Forbidden
+from duckline.public_url import base_url
 
 BODY_MAX_BYTES = 65_536  # Twilio's webhooks have some hundred bytes, with what a caller said a few thousand
 FORM_MAX_FIELDS = 500  # they have some thirty
-QUERY_MAX_CHARS = 4_096
+QUERY_MAX_CHARS = 10_240  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 
 
 class Form(Mapping[str, str]):
@@ -60,7 +61,7 @@ class Webhook:
         if len(query) > QUERY_MAX_CHARS:
             raise Forbidden(f"a query of {len(query)} characters; a webhook has {QUERY_MAX_CHARS} at the most")
         signature = {name.lower(): value for name, value in event["headers"].items()}.get("x-twilio-signature", "")
-        return cls(route, public_url or _base_url(event, route), query, _form(event), signature)
+        return cls(route, public_url or base_url(event, route), query, _form(event), signature)
 
     @property
     def url(self) -> str:
@@ -78,15 +79,6 @@ class Webhook:
     def is_signed_with(self, token: str) -> bool:
         """Whether Twilio signed this with the auth token `token`."""
         return RequestValidator(token).validate(self.url, self.form, self.signature)
-
-
-def _base_url(event: Mapping[str, Any], route: str) -> str:
-    """The API's own address. A stage other than $default stands in the path, if the gateway left it there or not."""
-    context = event["requestContext"]
-    prefix = event["rawPath"].removesuffix(route)
-    if not prefix and context["stage"] != "$default":
-        prefix = f"/{context['stage']}"
-    return f"https://{context['domainName']}{prefix}"
 
 
 def _form(event: Mapping[str, Any]) -> Form:

@@ -120,8 +120,8 @@ class Table:
     def seal(self, call_sid: str, *args: Any, **kwargs: Any) -> Call:
         return self._ask(lambda: self.cloud.calls.seal(call_sid, *args, **kwargs), call_sid)
 
-    def keep(self, record: Any) -> Any:
-        return self._ask(lambda: self.cloud.speeches.keep(record), None)
+    def keep(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ask(lambda: self.cloud.speeches.keep(*args, **kwargs), None)
 
     def close(self, *args: Any) -> None:
         return self._ask(lambda: self.cloud.speeches.close(*args), None)

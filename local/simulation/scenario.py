@@ -310,3 +310,14 @@ class Run:
             if isinstance(error, RuleBroken):
                 raise error
             raise RuleBroken(f"{name} crashed: {error!r}") from error
+
+
+def broken_among(seeds: range) -> list[str]:
+    """What was found broken in the runs of these seeds, a line for each."""
+    broken = []
+    for seed in seeds:
+        try:
+            Run(Plan.from_seed(seed)).play()
+        except RuleBroken as error:
+            broken.append(str(error))
+    return broken

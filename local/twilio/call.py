@@ -49,6 +49,7 @@ class Call:
         self._interpreter = Interpreter(identity, webhooks, clock, self._pick_up, self.log, self.errors)
         self._redirects: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue()
         self._life: asyncio.Task[None] | None = None
+        self._errands: list[asyncio.Future[None]] = []
 
     def start(self, voice_url: str, method: str, status_url: str | None) -> None:
         self._life = asyncio.create_task(self._live(voice_url, method, status_url), name=f"call {self.call_sid}")
@@ -77,6 +78,12 @@ class Call:
         """Stop what plays and obey the TwiML at `url`, as after an update of the call by REST."""
         self._redirects.put_nowait((require_loopback(url), method))
 
+    def detect_machine(self, url: str, answered_by: str, *, after_s: float) -> None:
+        """Tell `url` who answered, `after_s` after the answer: what `AsyncAmd` asks of Twilio."""
+        require_loopback(url)
+        told = {"AnsweredBy": answered_by, "MachineDetectionDuration": str(round(after_s * 1000))}
+        self._errands.append(asyncio.ensure_future(self._tell_of_machine(url, told, after_s)))
+
     async def answered(self) -> None:
         """Return once the call is answered."""
         await self._picked_up.wait()
@@ -95,6 +102,7 @@ class Call:
         """Drop the call where it is: no callback, no request left open."""
         if self._life is not None:
             await abandon(self._life)
+        await abandon(*self._errands)
         if self._player is not None:
             await abandon(*self._player.fetches_left)
 
@@ -179,6 +187,12 @@ class Call:
         finally:
             await abandon(conducting)
         await self._report(status_url)
+
+    async def _tell_of_machine(self, url: str, told: dict[str, str], after_s: float) -> None:
+        await self.answered()
+        await self._clock.sleep_until(self._clock.time() + after_s)
+        if self.hung_up_at is None:
+            await self._interpreter.tell("amd", url, told)
 
     def _pick_up(self) -> Player:
         line = Line(self._clock.time())

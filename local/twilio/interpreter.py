@@ -68,8 +68,16 @@ class Interpreter:
 
     async def report(self, url: str, more: dict[str, str]) -> None:
         """Send the status callback."""
+        await self._send("status", url, self._identity.form(self.status, more))
+
+    async def tell(self, kind: str, url: str, more: dict[str, str]) -> None:
+        """Send a callback that carries nothing but whose call it is, and `more`."""
+        identity = {"AccountSid": self._identity.account_sid, "CallSid": self._identity.call_sid}
+        await self._send(kind, url, identity | more)
+
+    async def _send(self, kind: str, url: str, form: dict[str, str]) -> None:
         try:
-            await self._webhooks.send("status", "POST", url, self._identity.form(self.status, more), self._log)
+            await self._webhooks.send(kind, "POST", url, form, self._log)
         except CallFault as fault:
             self._errors.append(fault.entry(self._clock.time()))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class Request:
     """One request as Twilio made it, and what came back.
 
-    `kind` is `voice`, `redirect`, `gather`, `status`, `head` or `media`. For media `answered_at` is when the headers
-    were there. `failure` says why there is no answer, or why it is no use.
+    `kind` is `voice`, `redirect`, `gather`, `status`, `amd` (who answered), `head` or `media`. For media `answered_at`
+    is when the headers were there. `failure` says why there is no answer, or why it is no use.
     """
 
     kind: str

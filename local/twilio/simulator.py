@@ -43,7 +43,7 @@ class SimulatedTwilio:
         randomness: Random | None = None,
     ) -> None:
         self._randomness = randomness or Random()
-        self.account_sid = account_sid or self._sid("AC")
+        self.account_sid = account_sid or self.new_sid("AC")
         self.calls: list[Call] = []
         self._clock = clock or RealClock()
         self._behaviour = behaviour or Behaviour()
@@ -67,7 +67,7 @@ class SimulatedTwilio:
         """
         for url in filter(None, (voice_url, status_url)):
             require_loopback(url)
-        identity = Identity(self._sid("CA"), self.account_sid, from_, to, direction, dict(params or {}))
+        identity = Identity(self.new_sid("CA"), self.account_sid, from_, to, direction, dict(params or {}))
         call = Call(identity, self._webhooks, self._behaviour, self._clock, self._synthesise)
         call.start(voice_url, method, status_url)
         self.calls.append(call)
@@ -86,5 +86,5 @@ class SimulatedTwilio:
     ) -> None:
         await self.close()
 
-    def _sid(self, prefix: str) -> str:
+    def new_sid(self, prefix: str) -> str:
         return f"{prefix}{self._randomness.getrandbits(128):032x}"

@@ -119,9 +119,10 @@ def test_a_window_that_was_never_opened_shows_nothing():
     assert AUTO.learnt(None, replace(a_window(PROBE), opened_at_ms=0), NOW_MS) is None
 
 
+@pytest.mark.parametrize("seconds", [15.4, 20.3])  # with a lead of 0.4 s, and of 5
 @pytest.mark.parametrize("known", [None, a_finding("stream")])
-def test_a_long_window_that_is_cut_after_fifteen_seconds_asks_for_short_ones(known):
-    assert after(LONG, 15.4, known=known, done=False).mode == "short"
+def test_a_long_window_that_is_cut_after_fifteen_seconds_asks_for_short_ones(known, seconds):
+    assert after(LONG, seconds, known=known, done=False).mode == "short"
 
 
 @pytest.mark.parametrize("seconds", [4, 60, 500])
@@ -157,12 +158,25 @@ def test_what_is_known_already_is_not_found_again_until_a_day_has_passed():
     assert after(LONG, 840.3, known=old).found_at_ms > NOW_MS
 
 
-def test_a_day_later_a_finding_that_cannot_show_its_error_is_tried_anew_at_the_start_of_a_call():
+@pytest.mark.parametrize(("mode", "shape"), [("stream", LONG), ("short", SHORT), ("burst", BURST)])
+def test_a_day_later_a_finding_is_tried_anew_at_the_start_of_a_call(mode, shape):
     later = NOW_MS + CHECKED_AFTER_MS
-    assert AUTO.shape(a_finding("burst"), now_ms=later, first=True) == PROBE
-    assert AUTO.shape(a_finding("short"), now_ms=later, first=True) == LONG
-    assert AUTO.shape(a_finding("burst"), now_ms=later) == BURST
-    assert AUTO.shape(a_finding("burst"), now_ms=later - 1, first=True) == BURST
+    assert AUTO.shape(a_finding(mode), now_ms=later, first=True) == PROBE
+    assert AUTO.shape(a_finding(mode), now_ms=later) == shape
+    assert AUTO.shape(a_finding(mode), now_ms=later - 1, first=True) == shape
+
+
+def test_short_windows_that_are_tried_anew_are_found_again_by_the_long_window_after_the_probe():
+    old = a_finding("short", NOW_MS - CHECKED_AFTER_MS)
+    tried = after(PROBE, 8.3, known=old)
+    assert (tried.mode, AUTO.shape(tried, now_ms=NOW_MS)) == ("stream", LONG)
+    assert after(LONG, 16.2, known=tried, done=False).mode == "short"
+
+
+def test_a_probe_that_returns_in_time_says_nothing_against_a_cut_that_was_seen_since():
+    seen_since = a_finding("short")
+    assert after(PROBE, 8.3, known=seen_since) is seen_since
+    assert after(PROBE, 12.3, known=seen_since).mode == "burst"
 
 
 def test_a_wrong_finding_is_put_right_by_the_window_that_contradicts_it():

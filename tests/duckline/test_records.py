@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from duckline.call import BedSpan, Call, Part, Speech
 from duckline.delivery import HEARD_MARGIN_MS
 from duckline.envelope import Duck
-from duckline.records import SpeechRecord, SpeechStatus, speech_id_for, status_of
+from duckline.records import (
+    CALL_SID,
+    LIVE_FOR_MS,
+    SpeechRecord,
+    SpeechStatus,
+    call_state,
+    is_forsaken,
+    speech_id_for,
+    status_of,
+)
 
 OPENED_AT_MS = 1_800_000_000_000
 
@@ -177,3 +186,37 @@ def test_the_reason_is_kept(reason: str):
 
 def test_a_record_that_is_not_closed_says_scheduled():
     assert RECORD.status == SpeechStatus("sp_1", "scheduled")
+
+
+# -- what is said of a call -----------------------------------------------------------------------
+
+
+def test_a_call_rings_until_its_first_stream_begins_and_lives_until_it_is_over():
+    rings = Call("CA1", (BedSpan(0, "v", "calm"),), started_at_ms=OPENED_AT_MS, opening_at_ms=OPENED_AT_MS)
+    assert call_state(rings, OPENED_AT_MS) == "ringing"
+    lives = replace(rings, opened_at_ms=OPENED_AT_MS)
+    assert call_state(lives, OPENED_AT_MS) == "live"
+    assert call_state(replace(lives, epoch=2, opened_at_ms=0), OPENED_AT_MS) == "live"
+    assert call_state(replace(lives, ended_at_ms=OPENED_AT_MS), OPENED_AT_MS) == "ended"
+
+
+@pytest.mark.parametrize("sign", ["started_at_ms", "opening_at_ms", "sealed_at_ms"])
+def test_a_call_that_gave_no_sign_for_long_counts_as_ended(sign):
+    silent = Call("CA1", (BedSpan(0, "v", "calm"),), **{sign: OPENED_AT_MS})
+    assert [call_state(silent, OPENED_AT_MS + LIVE_FOR_MS + late_ms) for late_ms in (0, 1)] == ["ringing", "ended"]
+
+
+def test_what_was_sent_ahead_is_heard_before_a_silence_counts():
+    sent = call(said(part(100)), sealed=3000, sealed_at_ms=OPENED_AT_MS)
+    assert [is_forsaken(sent, OPENED_AT_MS + ms) for ms in (LIVE_FOR_MS, LIVE_FOR_MS + 14_000, 61_000)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("sid", ["CA" + "0123456789abcdef" * 2, "CA" + "0123456789ABCDEF" * 2])
+def test_a_call_sid_is_ca_and_32_hexadecimal_digits(sid):
+    assert CALL_SID.fullmatch(sid)
+    for wrong in (sid[:-1], sid + "0", "CX" + sid[2:], sid[:-1] + "g", sid + "\n", "ca" + sid[2:]):
+        assert not CALL_SID.fullmatch(wrong)

@@ -37,8 +37,11 @@ def test_letters_are_composed():
     assert check_text("Cafe\u0301") == "Caf\u00e9"
 
 
-def test_what_cannot_be_encoded_is_dropped():
-    assert check_text("Good \ud83dday").encode() == b"Good day"
+@pytest.mark.parametrize("half", ["\ud83d", "\udc4d"])
+def test_half_a_character_is_refused_with_its_place(half: str):
+    assert check_text("Good \U0001f44d day") == "Good 👍 day"
+    with pytest.raises(Unspeakable, match=r"'\\ud[89a-f]..' as character 6, which is half a character"):
+        check_text(f"Good {half}day")
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\x00", "...", "?! -"])
@@ -205,6 +208,19 @@ def test_an_entity_bomb_is_refused_before_it_is_parsed():
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><speak>&b;</speak>'
     with pytest.raises(Malformed, match="DOCTYPE"):
         check_ssml(bomb)
+
+
+@pytest.mark.parametrize("time", ["10s", "10000ms", "0.5s", "0ms", "9.999s"])
+def test_a_break_is_as_long_as_polly_makes_one(time: str):
+    assert check_ssml(f"<speak>a<break time='{time}'/>b</speak>")
+
+
+@pytest.mark.parametrize("time", ["10.1s", "10001ms", "1h", "5", "", "-1s", "1e1s", "s", "9" * 400 + "s", "١s"])
+def test_a_break_that_would_be_dropped_is_refused_with_what_is_allowed(time: str):
+    with pytest.raises(
+        Malformed, match=r"has a break of '.*' at line 1, column 9; up to 10s or 10000ms would be right"
+    ):
+        check_ssml(f"<speak>a<break time='{time}'/>b</speak>")
 
 
 @pytest.mark.parametrize("ssml", ["<speak/>", "<speak> <break time='2s'/> </speak>", "<speak>...</speak>"])

@@ -250,3 +250,42 @@ def test_a_speech_of_many_tries_is_given_up(change):
     tired = replace(said(1, 350), again=5)
     given_up = change(call(tired)).speech("sp_1")
     assert (given_up.outcome, given_up.reason) == ("failed", "broke off 6 times")
+
+
+def test_a_second_fetch_sends_the_same_again_while_nothing_can_have_been_heard():
+    asked_twice = call(said(1, 20), opened_at_ms=NOW_MS - 300, sealed=63)
+    again = held(asked_twice)
+    assert (again.window_from, again.sealed, again.window_until) == (0, 63, GRID)
+    assert (again.holder, again.opened_at_ms) == ("second", NOW_MS)
+    assert again.speech("sp_1") == asked_twice.speech("sp_1")
+
+
+def test_a_second_fetch_of_a_window_that_was_sent_at_once_sends_it_again():
+    whole = call(said(1, 300), paced=False, sealed=GRID, opened_at_ms=NOW_MS - 5000)
+    again = held(whole)
+    assert (again.window_from, again.sealed) == (0, GRID)
+    assert not is_owed(again, 1)
+
+
+# -- the caller's own input ------------------------------------------------------------------------
+
+
+def test_what_the_callers_input_cut_short_is_cancelled_and_what_comes_after_moves_up():
+    playing = call(said(1, 450), said(2, 700))
+    cut = opened(playing, cut_at_ms=NOW_MS)  # the caller hears frame 500
+    assert (cut.speech("sp_1").outcome, cut.speech("sp_1").reason) == ("cancelled", "input")
+    assert cut.speech("sp_1").voice_end == 500
+    assert is_owed(cut, 2)
+    assert (cut.epoch, cut.window_from) == (2, cut.sealed)
+
+
+def test_what_was_sent_and_not_yet_said_is_said_after_the_input():
+    cut = opened(call(said(1, 530)), cut_at_ms=NOW_MS)
+    assert cut.speech("sp_1").outcome is None
+    assert is_owed(cut, 1)
+
+
+def test_what_was_said_before_the_input_is_not_said_again():
+    cut = opened(call(said(1, 350)), cut_at_ms=NOW_MS)
+    assert cut.speech("sp_1").outcome is None
+    assert not cut.speech("sp_1").more

@@ -214,6 +214,7 @@ def test_a_stack_that_cannot_start_leaves_the_addresses_of_the_one_that_runs(tmp
 @pytest.mark.parametrize(
     ("variables", "complaint"),
     [
+        ({"DUCKLINE_LEAD": "0.45"}, "DUCKLINE_LEAD is no setting; DUCKLINE_LEAD_SECONDS would be right"),
         ({"DUCKLINE_DELIVERY": "slow"}, 'DUCKLINE_DELIVERY: "slow" is not one of auto, stream, short, burst'),
         (
             {"BED": "/no/song.mp3"},

@@ -89,6 +89,28 @@ def test_a_wrong_value_is_quoted_with_what_would_be_right(name, value, message):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("DUCKLINE_WINDOW_SECOND", "DUCKLINE_WINDOW_SECONDS"),
+        ("DUCKLINE_WINDOWSECONDS", "DUCKLINE_WINDOW_SECONDS"),
+        ("DUCKLINE_WINDOW", "DUCKLINE_WINDOW_SECONDS"),
+        ("DUCKLINE_SECONDS", "DUCKLINE_WINDOW_SECONDS"),
+        ("DUCKLINE_DELIVRY", "DUCKLINE_DELIVERY"),
+    ],
+)
+def test_a_variable_that_was_to_be_a_setting_is_refused_with_the_right_name(name, right):
+    with pytest.raises(SettingError) as error:
+        Template(TEXT, environ={name: "20"})
+    assert str(error.value) == f"{name} is no setting; {right} would be right"
+
+
+@pytest.mark.parametrize("name", ["DUCKLINE_API", "DUCKLINE_KEY", "DUCKLINE_CALL_SID", "WINDOW_SECONDS", "DUCKLINE_"])
+def test_variables_of_other_programs_are_let_be(name):
+    assert Template(TEXT, environ={name: "20"}).parameters["WindowSeconds"] == "840"
+    assert Template.read(overrides={"TwilioAuthToken": TOKEN}, environ={name: "20"})
+
+
 def test_a_secret_value_is_not_quoted():
     with pytest.raises(SettingError) as error:
         Template(TEXT, overrides={"Secret": "hush-hush"})

@@ -5,6 +5,7 @@ import string
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from urllib.parse import quote, urlencode
 
@@ -13,19 +14,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imageio_ffmpeg import get_ffmpeg_exe
+from jsonschema import Draft202012Validator
 
 from duckline import errors, schedule
 from duckline.errors import DucklineError, Unavailable
-from duckline.records import BedRecord, speech_id_for, status_of
+from duckline.records import LIVE_FOR_MS, BedRecord, speech_id_for, status_of
 from duckline.schedule import PENDING_LIMIT
 from duckline.sound.bedmaking import make_bed
 from duckline.sound.speech import make_ready
 from duckline.stores import NotReached
 from local.payload import Request, event
 from local.simulation.world import START_MS
-from render.api import AUDIO_MOST_BYTES, JSON_MOST_BYTES, LATEST, LIVE_FOR_MS, Api
+from render.api import Api
 from render.beds import BedChange, BedRoom
 from render.engines.espeak import EspeakEngine
+from render.limits import AUDIO_MOST_BYTES, JSON_MOST_BYTES, LATEST
+from render.openapi import description
+from render.outbound import Answer as Placed
+from render.outbound import Outbound
 
 SID = "CA" + "0123456789abcdef" * 2
 OTHER_SID = "CA" + "9" * 32
@@ -43,11 +49,19 @@ ENVIRONMENT = {
     "DUCKLINE_SPEECH_ENGINE": "espeak",
 }
 SPEAK = "POST /calls/{sid}/speeches"
-TITLES = {
-    error.status: error.title
-    for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, DucklineError)
-}
+TITLES = {(error.status, error.title) for error in DucklineError.__subclasses__()}
+DESCRIPTION = description()
+
+
+@cache
+def described(route):
+    """What the description promises of a route: a validator for the body of each status."""
+    method, _, path = route.partition(" ")
+    promised = {}
+    for status, response in DESCRIPTION["paths"][path][method.lower()]["responses"].items():
+        [content] = response["content"].values()
+        promised[int(status)] = Draft202012Validator({**content["schema"], "components": DESCRIPTION["components"]})
+    return promised
 
 
 class Vault:
@@ -97,7 +111,10 @@ class Client:
             sent.append(("authorization", f"Bearer {key}"))
         request = Request(method, path, urlencode(query or {}), sent, body, "192.0.2.1")
         made = event(request, route=route, path_parameters=given, domain="x", request_id="r", now_ms=START_MS)
-        return self.checked(self.entry.answered(made))
+        answer = self.checked(self.entry.answered(made))
+        if route in self.entry.ROUTES:
+            described(route)[answer.status].validate(answer.body)
+        return answer
 
     def checked(self, answered):
         answer = Answer(answered)
@@ -107,7 +124,7 @@ class Client:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert set(answer.body) == {"title", "status", "detail"}
         assert answer.body["status"] == answer.status
-        assert answer.body["title"] == TITLES[answer.status]
+        assert (answer.status, answer.body["title"]) in TITLES
         assert answer.detail and "Traceback" not in answer.detail
         return answer
 
@@ -131,6 +148,9 @@ def entry():
 
 @pytest.fixture
 def client(entry, bench, monkeypatch):
+    def twilio(url, form, credentials):
+        return Placed(201, json.dumps({"sid": OTHER_SID}).encode())
+
     def keep_audio(key, body, content_type):
         bench.sounds.put(key, body, content_type=content_type)
 
@@ -141,6 +161,7 @@ def client(entry, bench, monkeypatch):
         BedChange(bench.calls, bench.beds, bench.studio.fade),
         bench.engine,
         keep_audio,
+        Outbound("AC" + "1" * 32, "token", "https://api.twilio.com", False, Vault(), twilio),
     )
     routes = {route: getattr(api, method.__name__) for route, method in entry.ROUTES.items()}
     monkeypatch.setattr(entry, "ROUTES", routes)
@@ -194,9 +215,35 @@ def test_the_same_key_with_another_body_or_another_when_is_422(client, bench):
     client.speak(idempotency_key="k1")
     for request in ({"body": {"text": "2 s of other words"}}, {"query": {"when": "now"}}):
         answer = client.speak(idempotency_key="k1", **request)
-        assert answer.status == 422
+        assert (answer.status, answer.body["title"]) == (422, "Idempotency-Key of another request")
         assert "this Idempotency-Key came with another body before" in answer.detail
     assert len(bench.call.speeches) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"Dear Sir or Madam", "audio/wav", 415),
+        (b"", "audio/wav", 415),
+        (b'{"text": ""}', "application/json", 422),
+        (b'{"text": "1 s", "voice": "tenor"}', "application/json", 400),
+    ],
+)
+def test_a_key_is_not_used_up_by_a_request_that_was_refused(client, bench, body, kind, status):
+    assert client.ask(SPEAK, body, content_type=kind, idempotency_key="k1").status == status
+    spoken = client.speak(idempotency_key="k1")
+    assert (spoken.status, spoken.body["state"]) == (201, "scheduled")
+    assert client.speak(idempotency_key="k1").body == spoken.body
+    assert client.speak({"text": "2 s of other words"}, idempotency_key="k1").status == 422
+    assert len(bench.call.speeches) == 1
+
+
+def test_a_key_is_not_used_up_while_too_many_are_pending(client, bench):
+    for _ in range(PENDING_LIMIT):
+        client.speak()
+    assert client.speak(idempotency_key="k1").status == 429
+    client.ask("DELETE /calls/{sid}/speeches")
+    assert client.speak({"text": "2 s of other words"}, idempotency_key="k1").status == 201
 
 
 def test_the_same_key_in_another_call_is_another_speech(client, bench):
@@ -216,7 +263,9 @@ def test_without_a_key_every_request_is_a_speech(client, bench):
         ({"text": " \n\t "}, 422, "nothing to say"),
         ({"text": "…"}, 422, "nothing to say"),
         ({"text": "x" * 3001}, 422, "the text has 3001 characters; at most 3000"),
+        ({"text": "Hi \ud83d"}, 422, "the text has '\\ud83d' as character 4, which is half a character"),
         ({"ssml": "<speak></speak>"}, 422, "nothing to say"),
+        ({"ssml": "<speak>Hi<break time='1h'/></speak>"}, 400, "a break of '1h' at line 1, column 10; up to 10s"),
         ({"ssml": "<speak>Hi"}, 400, "the SSML is not well-formed at line 1, column 10"),
         ({"ssml": "<p>Hi</p>"}, 400, "<speak> must be the outermost tag"),
         ({}, 400, 'the body must have either "text" or "ssml", a string'),
@@ -257,7 +306,7 @@ def test_a_json_body_beyond_its_limit_is_413(client):
 
 
 def test_a_content_type_that_is_neither_json_nor_audio_is_415(client, bench):
-    for kind in ("text/plain", "application/xml", "audio/midi", "video/mp4", "application/octet-stream"):
+    for kind in ("text/plain", "application/xml", "audio/midi", "video/mp4", "application/octet-stream", ";;;"):
         answer = client.ask(SPEAK, b"Hello", content_type=kind)
         assert answer.status == 415
         assert f"the Content-Type is '{kind}'; one of application/json, audio/wav" in answer.detail
@@ -379,8 +428,7 @@ def test_a_file_that_is_no_speech_is_refused_and_leaves_nothing_pending(client, 
     assert answer.status == status, answer.detail
     assert said in answer.detail
     assert bench.call.pending == ()
-    [shown] = client.ask("GET /calls/{sid}").body["speeches"]
-    assert (shown["state"], shown["reason"]) == ("failed", answer.detail)
+    assert client.ask("GET /calls/{sid}").body["speeches"] == bench.events.messages == []
     assert client.speak().body["starts_in_ms"] == (63 + 5 + 6) * 20  # the place is free
 
 
@@ -451,7 +499,7 @@ def test_the_33rd_pending_speech_is_429_and_says_when_to_come_again(client, benc
 def test_a_route_that_is_not_served_is_404(client):
     answer = client.ask("PATCH /calls")
     assert answer.status == 404
-    assert "PATCH /calls is not served" in answer.detail
+    assert answer.detail == "PATCH /calls is not served; GET /openapi.json lists what is"
 
 
 def test_a_service_that_cannot_be_reached_is_503_and_says_when_to_come_again(client, bench, monkeypatch):
@@ -578,6 +626,16 @@ def test_a_call_that_nobody_seals_any_more_counts_as_ended(client, bench):
     assert client.ask("GET /calls").body["calls"] == []
 
 
+def test_a_call_that_nobody_seals_any_more_takes_no_speech_and_no_bed_and_can_be_ended(client, bench):
+    bench.clock.time_ms = LIVE_FOR_MS + 1
+    for answer in (client.speak(), client.ask("PUT /calls/{sid}/bed", {"bed": "warm"})):
+        assert answer.status == 409
+        assert answer.detail == f"call {SID} is over: nobody has fetched its sound for more than 30 s"
+    assert bench.call.speeches == ()
+    assert client.ask("DELETE /calls/{sid}").status == 200
+    assert bench.events.types == ["call.ended"]
+
+
 def test_a_call_whose_window_was_sent_at_once_lives_while_it_is_heard(client, bench):
     bench.open(OTHER_SID, sealed=3000, paced=False)
     bench.clock.time_ms = LIVE_FOR_MS + 10_000
@@ -595,13 +653,21 @@ def test_a_call_is_ended_once_and_again(client, bench):
     assert (shown["state"], shown["reason"]) == ("cancelled", f"the call is over: {bench.call.end_reason}")
 
 
-@pytest.mark.xfail(reason="nobody publishes call.ended for a call that the API ends, nor what becomes of its speeches")
-def test_a_call_that_the_api_ends_is_told_of_like_any_other(client, bench):
+def test_a_call_that_the_api_ends_is_told_of_once_like_any_other(client, bench):
     speech_id = client.speak().body["speech_id"]
-    client.ask("DELETE /calls/{sid}")
-    told = {message["type"]: message for message in bench.events.messages}
-    assert told["call.ended"]["call_sid"] == SID
-    assert told["speech.cancelled"]["speech_id"] == speech_id
+    for _ in range(2):
+        client.ask("DELETE /calls/{sid}")
+    ended, cancelled = bench.events.messages[1:]
+    assert (ended["type"], ended["call_sid"]) == ("call.ended", SID)
+    assert (cancelled["type"], cancelled["speech_id"]) == ("speech.cancelled", speech_id)
+    kept = bench.speeches.get(SID, speech_id)
+    assert (kept.state, kept.reason) == ("cancelled", "the call is over: ended by DELETE /calls/{sid}")
+
+
+def test_a_call_that_twilio_ended_is_not_told_of_again_by_a_delete(client, bench):
+    bench.calls.write(bench.call, schedule.end(bench.call, now_ms=START_MS, reason="completed"))
+    assert client.ask("DELETE /calls/{sid}").body["state"] == "ended"
+    assert (bench.call.end_reason, bench.events.messages) == ("completed", [])
 
 
 # -- beds -----------------------------------------------------------------------------------------
@@ -628,12 +694,22 @@ def test_a_bed_that_is_not_to_be_had_is_refused(client, bench, body, status):
 def test_beds_are_listed_and_shown(client, bench):
     bench.beds.keep(BedRecord("rock", "failed", reason="the file is empty: send MP3"))
     listed = client.ask("GET /beds").body["beds"]
-    assert [bed["name"] for bed in listed] == ["calm", "rock", "warm"]
+    assert [bed["name"] for bed in listed] == ["calm", "rock", "shipped", "warm"]
     calm = client.ask("GET /beds/{name}", name="calm").body
     assert calm == listed[0] == {"name": "calm", "state": "ready", "seconds": 8, "level_dbov": calm["level_dbov"]}
     assert calm["level_dbov"] == pytest.approx(-28, abs=1)
     rock = client.ask("GET /beds/{name}", name="rock").body
     assert (rock["state"], rock["seconds"], rock["reason"]) == ("failed", None, "the file is empty: send MP3")
+
+
+def test_the_bed_that_ships_is_one_of_them_until_another_takes_its_name(client, bench):
+    shown = client.ask("GET /beds/{name}", name="shipped").body
+    assert shown in client.ask("GET /beds").body["beds"]
+    assert (shown["state"], shown["seconds"] > 0, shown["level_dbov"] < -20) == ("ready", True, True)
+    assert client.ask("PUT /calls/{sid}/bed", {"bed": "shipped"}).status == 200
+    bench.beds.keep(BedRecord("shipped", "failed", reason="the file is empty: send MP3"))
+    assert client.ask("GET /beds/{name}", name="shipped").body["state"] == "failed"
+    assert [bed["name"] for bed in client.ask("GET /beds").body["beds"]] == ["calm", "shipped", "warm"]
 
 
 def test_an_upload_is_asked_for(client, bench):
@@ -653,6 +729,55 @@ def test_a_name_that_is_none_is_400(client, route, name):
 
 def test_a_bed_that_nobody_knows_is_404(client):
     assert client.ask("GET /beds/{name}", name="jazz").status == 404
+
+
+# -- the description ------------------------------------------------------------------------------
+
+
+class EveryVoice(EspeakEngine):
+    """Takes whatever voice is asked for, and speaks as always."""
+
+    def check_voice(self, voice):
+        return super().check_voice(None)
+
+
+def examples():
+    """Every example of a request: its route, its name and its body."""
+    for path, operations in DESCRIPTION["paths"].items():
+        for method, operation in operations.items():
+            content = operation.get("requestBody", {}).get("content", {}) if method != "parameters" else {}
+            for name, example in content.get("application/json", {}).get("examples", {}).items():
+                yield pytest.param(f"{method.upper()} {path}", example["value"], id=f"{method} {path} {name}")
+
+
+@pytest.mark.parametrize(("route", "body"), list(examples()))
+def test_every_example_of_a_request_is_accepted(client, bench, route, body):
+    client.api.engine = bench.studio.engine = EveryVoice()
+    answer = client.ask(route, body)
+    assert answer.status in (200, 201)
+
+
+def test_the_api_describes_itself(client):
+    answer = client.ask("GET /openapi.json")
+    assert (answer.status, answer.body) == (200, json.loads(json.dumps(DESCRIPTION)))
+
+
+def test_all_that_an_answer_has_is_described(client, bench):
+    """A schema lets more through than it names; an answer has no more than is named."""
+    speech_id = client.speak().body["speech_id"]
+    bench.beds.keep(BedRecord("rock", "failed", reason="the file is empty: send MP3"))
+    schemas = DESCRIPTION["components"]["schemas"]
+    for route, schema in [
+        ("GET /calls", "CallPage"),
+        ("GET /calls/{sid}", "CallWithSpeeches"),
+        ("GET /calls/{sid}/speeches/{id}", "Speech"),
+        (SPEAK, "AcceptedSpeech"),
+        ("GET /beds", "BedList"),
+        ("GET /beds/{name}", "Bed"),
+        ("POST /beds/{name}", "Upload"),
+    ]:
+        answer = client.ask(route, {"text": "1 s"}, id=speech_id, name="rock")
+        assert set(answer.body) == set(schemas[schema]["properties"]), route
 
 
 # -- anything at all ------------------------------------------------------------------------------

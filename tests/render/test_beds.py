@@ -4,6 +4,7 @@ import io
 import shutil
 import wave
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -85,6 +86,42 @@ def test_music_becomes_a_bed(room, bench, uploads, songs):
     assert record.level_dbov == pytest.approx(-28, abs=1)
     [event] = bench.events.messages
     assert (event["type"], event["bed"], event["version"], event["seconds"]) == ("bed.ready", "jazz", record.version, 6)
+
+
+class Sounds:
+    """The bench's bucket, which `before` each object is stored."""
+
+    def __init__(self, sounds, before):
+        self.sounds, self.before = sounds, before
+
+    def put(self, key, body, **how):
+        self.before(key)
+        self.sounds.put(key, body, **how)
+
+
+def test_segments_are_stored_side_by_side(room, bench, uploads, songs):
+    both = Barrier(2, timeout=30)  # neither gets past before the other has come
+    room.sounds = Sounds(bench.sounds, lambda key: both.wait() if key.endswith(".ulaw") else None)
+    uploads.files["uploads/jazz/u1"] = songs["warm"]
+    room.render("uploads/jazz/u1")
+    assert len(bench.playlists["warm"].segments) == 2
+    assert room.record("jazz").state == "ready"
+
+
+def test_a_segment_that_cannot_be_stored_leaves_no_playlist_and_the_work_comes_again(room, bench, uploads, songs):
+    stored = []
+
+    def before(key):
+        if key.endswith("00001.ulaw"):
+            raise NotReached("500 Internal Error")
+        stored.append(key)
+
+    room.sounds = Sounds(bench.sounds, before)
+    uploads.files["uploads/jazz/u1"] = songs["warm"]
+    with pytest.raises(NotReached):
+        room.render("uploads/jazz/u1")
+    assert [key for key in stored if not key.endswith(".ulaw")] == []
+    assert bench.events.messages == []
 
 
 def test_a_bed_is_whole_when_its_name_begins_to_mean_it(room, bench, uploads, songs):

@@ -140,7 +140,7 @@ def test_a_deployment_can_prefer_standard_voices_for_their_quota():
 
 def test_an_unknown_voice_is_refused_with_those_that_there_are_before_anything_is_said():
     client = FakePolly()
-    with pytest.raises(Malformed, match="no voice 'Hal'; Polly has Carla, Danielle, Joanna, Ruth"):
+    with pytest.raises(Malformed, match=r"no voice 'Hal'; Polly has Carla, Danielle, Joanna, Ruth$"):
         polly(client).check_voice("Hal")
     with pytest.raises(Malformed, match="no voice 'Hal'"):
         polly(client).synthesise("Hello.", voice="Hal")
@@ -268,8 +268,13 @@ def test_a_language_beyond_ascii_is_spoken():
 
 
 def test_an_unknown_language_is_refused_with_those_that_there_are():
-    with pytest.raises(Malformed, match=r"no voice 'Joanna'; eSpeak NG has af, am, .*, en-us, .*, vi, "):
-        EspeakEngine().check_voice("Joanna")
+    with pytest.raises(
+        Malformed, match=r"no voice 'en-uk'; eSpeak NG has (en-\S+, )+.*and others: https://\S+$"
+    ) as error:
+        EspeakEngine().check_voice("en-uk")
+    assert len(str(error.value)) < 250
+    with pytest.raises(Malformed, match=r"no voice 'x+'; eSpeak NG has \S+, \S+, "):
+        EspeakEngine().check_voice("x" * 50_000)
     with pytest.raises(Malformed):
         EspeakEngine().synthesise("Hello.", voice="xx")
 

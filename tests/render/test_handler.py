@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
 import boto3
@@ -13,9 +14,12 @@ import pytest
 from moto import mock_aws
 
 from duckline.call import BedSpan, Call
+from duckline.envelope import Ducking
+from duckline.errors import SettingMissing
 from duckline.records import SpeechStatus
 from duckline.stores import Hold
 from local.payload import Request, event
+from local.queues import record
 
 KEY, NEW_KEY = "k" * 40, "n" * 40
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/work"
@@ -30,7 +34,11 @@ ENVIRONMENT = {
     "DUCKLINE_EVENT_BUS": "default",
     "DUCKLINE_API_KEY_SECRET": "api-key",
     "DUCKLINE_SPEECH_ENGINE": "espeak",
+    "POWERTOOLS_SERVICE_NAME": "duckline-test",
 }
+CONTEXT = SimpleNamespace(
+    aws_request_id="request-1", function_name="render", memory_limit_in_mb=1769, invoked_function_arn="arn:aws:lambda"
+)
 TEXT = "Thank you for calling. Somebody will be with you soon."
 LONG_TEXT = TEXT + " While you wait, here is some news about our opening hours, which have changed." * 5
 
@@ -111,7 +119,7 @@ def ask(entry, route, body=b"", *, key=KEY, query=None, headers=None, **given):
         path = path.replace(f"{{{place}}}", quote(value, safe=""))
     request = Request(method, path, urlencode(query or {}), list(sent.items()), body, "192.0.2.1")
     made = event(request, route=route, path_parameters=given, domain="x", request_id="r", now_ms=entry.clock.now_ms())
-    answer = entry.handler(made, None)
+    answer = entry.handler(made, CONTEXT)
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -128,8 +136,12 @@ def queued(name="work"):
 
 def deliver(entry, bodies):
     """The queue's messages, as Lambda hands them over; which of them are to come again."""
-    records = [{"messageId": str(number), "body": body} for number, body in enumerate(bodies)]
-    return [failure["itemIdentifier"] for failure in entry.handler({"Records": records}, None)["batchItemFailures"]]
+    attributes = {"ApproximateReceiveCount": "1"}
+    records = [
+        {"messageId": str(number), "receiptHandle": "none", "body": body, "attributes": attributes}
+        for number, body in enumerate(bodies)
+    ]
+    return [failure["itemIdentifier"] for failure in entry.handler({"Records": records}, CONTEXT)["batchItemFailures"]]
 
 
 def told(call_sid):
@@ -276,6 +288,21 @@ def test_an_upload_that_is_no_music_fails_with_the_reason(entry):
     assert bed["reason"].startswith("the file begins with b'Dear Sir or '")
 
 
+def test_work_that_fails_does_not_wait_for_the_queues_own_time(entry, monkeypatch):
+    monkeypatch.setattr("render.work.AGAIN_AFTER_S", (0,))
+    created = {"detail-type": "Object Created", "detail": {"object": {"key": "uploads/gone/u1"}}}
+    sqs = boto3.client("sqs")
+    sqs.send_message(QueueUrl=QUEUE_URL, MessageBody=json.dumps(created))
+    asked = {"QueueUrl": QUEUE_URL, "MessageSystemAttributeNames": ["All"], "VisibilityTimeout": 330}
+    [message] = sqs.receive_message(**asked)["Messages"]
+    batch = {"Records": [record(message, "arn:aws:sqs:us-east-1:123456789012:work")]}
+    assert entry.handler(batch, CONTEXT)["batchItemFailures"]
+    [again] = sqs.receive_message(**asked)["Messages"]
+    assert again["MessageId"] == message["MessageId"]
+    assert again["Attributes"]["ApproximateReceiveCount"] == "2"
+    sqs.delete_message(QueueUrl=QUEUE_URL, ReceiptHandle=again["ReceiptHandle"])
+
+
 def test_an_upload_that_is_gone_comes_again(entry):
     created = {"detail-type": "Object Created", "detail": {"object": {"key": "uploads/gone/u1"}}}
     assert deliver(entry, [json.dumps(created), json.dumps({"kind": "speak", "call_sid": "CA0"})]) == ["0"]
@@ -297,11 +324,32 @@ def test_a_key_that_is_rotated_is_good_in_both_forms_for_a_while(entry):
 
 
 def test_a_table_that_is_gone_is_503_and_logged(entry, sid, monkeypatch):
-    monkeypatch.setattr(entry.api.calls, "table", "gone")
+    monkeypatch.setattr(entry.api.calls.calls, "table", "gone")
     status, problem = ask(entry, "GET /calls/{sid}", sid=sid)
     assert (status, problem["title"]) == (503, "Try again")
     *_, line = map(json.loads, entry.log.registered_handler.stream.getvalue().splitlines())
     assert (line["message"], line["route"]) == ("a service cannot be reached", "GET /calls/{sid}")
+    assert (line["call_sid"], line["function_request_id"]) == (sid, CONTEXT.aws_request_id)
+
+
+def test_a_speech_that_is_accepted_is_told_of_and_its_wait_is_measured(entry, sid, capsys):
+    status, speech = ask(entry, "POST /calls/{sid}/speeches", {"text": TEXT}, sid=sid)
+    assert status == 201
+    lines = [json.loads(line) for line in entry.log.registered_handler.stream.getvalue().splitlines()]
+    assert [line for line in lines if line["message"] == "speech accepted" and line["call_sid"] == sid] != []
+    [measured] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert measured["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert speech["starts_in_ms"] <= measured["SpeechLatencyMs"][0] < speech["starts_in_ms"] + 20_000
+
+
+def test_the_ducking_is_as_it_is_set_and_its_bounds_are_told(entry, monkeypatch):
+    assert entry.chosen_ducking() == Ducking()
+    monkeypatch.setenv("DUCKLINE_DUCK_DOWN_MS", "200")
+    monkeypatch.setenv("DUCKLINE_DUCK_FLOOR_DB", "-20")
+    assert entry.chosen_ducking() == Ducking(down_ms=200, floor_db=-20)
+    monkeypatch.setenv("DUCKLINE_DUCK_RATIO_DB", "3")
+    with pytest.raises(SettingMissing, match="DUCKLINE_DUCK_RATIO_DB is '3'; a number from 6 to 30 would be right"):
+        entry.chosen_ducking()
 
 
 def test_a_queue_that_is_gone_does_not_undo_what_was_accepted(entry, sid, monkeypatch):

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from duckline.berth import Manner
-from duckline.errors import Conflict, NotFound, TooManyPending, Unspeakable
+from duckline.call import Speech
+from duckline.errors import Conflict, KeyReused, NotFound, TooManyPending, Unspeakable
 from duckline.records import SpeechRecord
 from duckline.schedule import PENDING_LIMIT
 from duckline.stores import NotReached
@@ -118,7 +119,7 @@ def test_a_retry_after_the_speech_is_over_tells_what_became_of_it(desk):
 def test_the_same_key_with_another_body_is_refused(desk):
     desk.answered(desk.speak("sp_1", "100"))
     other = desk.speak("sp_1", "120")
-    with pytest.raises(Unspeakable, match="another body"):
+    with pytest.raises(KeyReused, match="another body"):
         desk.answered(other)
     assert desk.voice("sp_1")[1] - desk.voice("sp_1")[0] == 100
 
@@ -366,16 +367,31 @@ def test_no_speech_lies_across_a_windows_end(desk_with):
 # -- what cannot be spoken ------------------------------------------------------------------------
 
 
-def test_a_speech_that_cannot_be_made_fails_with_the_reason_and_frees_its_place(desk):
+def test_a_speech_that_is_refused_for_its_words_leaves_nothing_behind(desk):
     bad, good = desk.speak("sp_1", "0"), desk.speak("sp_2", "60")
     desk.answered(good)
     with pytest.raises(Unspeakable, match="no sound came of it"):
         desk.answered(bad)
-    status = desk.status("sp_1")
-    assert (status.state, status.reason, status.starts_at_ms) == ("failed", "no sound came of it", None)
+    assert desk.call.speech("sp_1") is None
     assert desk.voice("sp_2")[0] < 13 * 2 + 63 + 30
-    assert desk.told("speech.failed") == ["sp_1"]
+    assert (desk.told("speech.failed"), desk.told("speech.scheduled")) == ([], ["sp_2"])
     assert [s.speech_id for s in desk.call.pending] == ["sp_2"]
+
+
+def test_a_key_is_not_used_up_by_a_request_that_was_refused(desk):
+    with pytest.raises(Unspeakable):
+        desk.answered(desk.speak("sp_1", "0"))
+    desk.answered(desk.speak("sp_1", "60"))
+    assert desk.voice("sp_1")[1] - desk.voice("sp_1")[0] == 60
+
+
+def test_work_of_which_nothing_is_kept_is_failed_and_frees_its_place(desk):
+    desk.change(speeches=(Speech("sp_lost", order=1),), next_order=2)
+    behind = desk.speak("sp_2", "50")
+    with pytest.raises(NotFound, match="nothing is kept"):
+        desk.answered(desk.request(lambda speaking: speaking.take_up(SID)))
+    desk.answered(behind)
+    assert desk.told("speech.failed") == ["sp_lost"]
 
 
 def test_a_part_that_cannot_be_made_fails_the_speech_and_frees_its_place(desk):

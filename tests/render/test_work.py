@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from duckline.errors import Conflict, NotFound
+from duckline.call import Speech
+from duckline.errors import Conflict, NotFound, Unavailable
+from duckline.records import SpeechRecord, greeting_id
 from duckline.stores import NotReached
+from local.simulation.world import START_MS
 from render.work import Work
 
 SID = "CA" + "0123456789abcdef" * 2
@@ -43,13 +46,34 @@ def logged():
 
 
 @pytest.fixture
-def work(speaking, logged):
-    return Work(speaking, speaking, lambda message, **fields: logged.append((message, fields)))
+def shown_again():
+    return []
 
 
-def event(*messages):
+@pytest.fixture
+def work(speaking, logged, shown_again):
+    return Work(speaking, speaking, log_to(logged), lambda receipt, after_s: shown_again.append((receipt, after_s)))
+
+
+def log_to(logged):
+    return lambda message, **fields: logged.append((message, fields))
+
+
+def work_of(speaking):
+    """Work that nobody looks at."""
+    return Work(speaking, None, log_to([]), lambda receipt, after_s: None)
+
+
+def event(*messages, came=1):
+    """A batch as Lambda hands it over; each message has come `came` times."""
     bodies = [message if isinstance(message, str) else json.dumps(message) for message in messages]
-    return {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+    attributes = {"ApproximateReceiveCount": str(came)}
+    return {
+        "Records": [
+            {"messageId": f"m{number}", "receiptHandle": f"r{number}", "body": body, "attributes": attributes}
+            for number, body in enumerate(bodies)
+        ]
+    }
 
 
 def again(*numbers):
@@ -74,6 +98,33 @@ def test_what_fails_comes_again_and_the_others_do_not(work, speaking, logged):
     assert [what for what, *_ in speaking.done] == ["take_up", "render"]
     [(message, fields)] = logged
     assert (message, fields["message_id"]) == ("work failed", "m1")
+
+
+def test_what_fails_comes_again_soon_and_later_each_time(work, speaking, shown_again):
+    speaking.failure = NotReached("table")
+    for came in range(1, 7):
+        work.take(event(GO_ON, came=came))
+    assert shown_again == [("r0", 2), ("r0", 10), ("r0", 50), ("r0", 250), ("r0", 250), ("r0", 250)]
+
+
+def test_what_is_done_is_not_shown_again(work, shown_again):
+    work.take(event(SPEAK, GO_ON, UPLOAD))
+    assert shown_again == []
+
+
+def test_a_queue_that_cannot_be_reached_lets_it_come_again_in_its_own_time(work, speaking, logged):
+    def down(receipt, after_s):
+        raise NotReached("queue")
+
+    work.show_again, speaking.failure = down, NotReached("table")
+    assert work.take(event(GO_ON, SPEAK)) == again(0, 1)
+    assert [message for message, _ in logged] == ["work failed", "work comes again late"] * 2
+
+
+def test_a_synthesiser_that_is_busy_is_asked_again_and_the_speech_is_not_dropped(work, speaking, shown_again):
+    speaking.failure = Unavailable("Polly cannot be had: ThrottlingException, 5 times")
+    assert work.take(event(GO_ON)) == again(0)
+    assert shown_again == [("r0", 2)]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +166,19 @@ def test_words_that_cannot_be_made_are_reported_once_and_are_done_with(desk):
     [message] = desk.cloud.queue
     taken = []
     for _ in range(2):  # a queue may deliver twice what it need deliver once
-        asked = desk.request(lambda speaking: Work(speaking, None, lambda *_, **__: None).take(event(message)))
+        asked = desk.request(lambda speaking: work_of(speaking).take(event(message)))
         taken.append(desk.answered(asked))
     assert (desk.status("sp_1").state, desk.status("sp_1").reason) == ("failed", "no sound came of it")
     assert desk.told("speech.failed") == ["sp_1"]
     assert taken == [again(), again()]
+
+
+def test_the_greeting_that_a_call_began_with_is_made_before_what_was_asked_for_since(desk):
+    greeting = greeting_id(SID)
+    desk.cloud.speeches.keep(SpeechRecord(SID, greeting, "greeting", requested_at_ms=START_MS, text="100"))
+    desk.change(speeches=(Speech(greeting, order=1),), next_order=2)
+    asked = desk.speak("sp_1", "50")
+    asked_at = desk.now_frame
+    assert desk.answered(desk.request(lambda speaking: work_of(speaking).take(event(SPEAK))), asked) is not None
+    assert 0 < desk.voice(greeting)[0] - asked_at < 100  # within two seconds: words, mix, lead and attack
+    assert desk.voice(greeting)[1] <= desk.voice("sp_1")[0]

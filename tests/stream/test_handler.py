@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "DUCKLINE_EVENT_BUS": "default",
     "DUCKLINE_STREAM_KEY_SECRET": "stream-key",
     "DUCKLINE_DELIVERY": "stream",
+    "POWERTOOLS_SERVICE_NAME": "duckline-test",
 }
 HEADERS = {"Content-Type": "audio/wav", "Cache-Control": "no-store"}
 
@@ -56,6 +57,10 @@ class HurriedClock(SystemClock):
 @dataclass
 class Context:
     remaining_ms: int = 900_000
+    aws_request_id: str = "request-1"
+    function_name: str = "stream"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda"
 
     def get_remaining_time_in_millis(self):
         return self.remaining_ms
@@ -271,7 +276,7 @@ def test_while_the_key_is_rotated_tokens_of_both_are_good(entry, call):
 
 def test_a_table_that_cannot_be_reached_gets_503(entry, call, monkeypatch):
     url = call.window()
-    monkeypatch.setattr(entry.calls, "table", "gone")
+    monkeypatch.setattr(entry.calls.calls, "table", "gone")
     status, _, body = answer(entry, url)
     assert status == 503
     assert json.loads(body) == {"title": "Try again", "status": 503, "detail": "the call cannot be read right now"}
@@ -290,6 +295,35 @@ def test_a_second_fetch_is_answered_too_and_ends_the_first(entry, call):
 
 
 # -- its start ------------------------------------------------------------------------------------
+
+
+def measured(capsys):
+    """The metrics of the window that was played last."""
+    *_, last = (json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line)
+    return last
+
+
+def test_a_window_that_is_over_is_measured_for_its_stack(entry, call, capsys):
+    answer(entry, call.window())
+    metrics = measured(capsys)
+    [directive] = metrics["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("Duckline", [["service"]])
+    assert (metrics["service"], metrics["Windows"], metrics["LateMs"]) == ("duckline-test", [1], [0])
+    assert "OrphanSecondsSaved" not in metrics
+
+
+def test_what_a_hang_up_spares_is_measured_in_seconds(entry, call, capsys):
+    body = iter(ask(entry, call.window(1000)).body)
+    next(body)
+    call.end()
+    frames = sum(map(len, body)) // FRAME_BYTES
+    assert 0 < frames < 200
+    assert measured(capsys)["OrphanSecondsSaved"] == [(1000 - frames) / 50]
+
+
+def test_a_request_that_is_refused_is_no_window(entry, call, capsys):
+    assert answer(entry, call.path(key="x" * 64))[0] == 403
+    assert '"_aws"' not in capsys.readouterr().out
 
 
 def run(program, **changed):

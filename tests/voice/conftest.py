@@ -144,6 +144,7 @@ class Desk:
         self.findings, self.work, self.events = MemoryFindings(), Told(), Told()
         self.background, self.vault = AtOnce(), Vault()
         self.log = logging.getLogger("switchboard")
+        self.is_full, self.plain_url = False, _plain_url
         self.notices = Notices(self.work, self.events, self.background)
         self.beds.keep(BedRecord("hold", "ready", version="v-hold"))
         self.beds.keep(BedRecord("calm", "ready", version="v-calm"))
@@ -158,7 +159,8 @@ class Desk:
 
     @property
     def answering(self) -> Answering:
-        return Answering(self.calls, self.beds, self.findings, self.notices, self.delivery, "hold")
+        room = (self.calls, self.beds, self.findings, self.notices, self.delivery, "hold", lambda now_ms: self.is_full)
+        return Answering(*room)
 
     @property
     def ending(self) -> Ending:
@@ -166,7 +168,7 @@ class Desk:
 
     @property
     def switchboard(self) -> Switchboard:
-        return Switchboard(self.answering, self.ending, self.vault, self.settings, _plain_url, self.log)
+        return Switchboard(self.answering, self.ending, self.vault, self.settings, self.plain_url, self.log)
 
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         return self.switchboard.answer(event, self.now_ms)

@@ -332,11 +332,11 @@ def test_a_plain_copy_that_was_not_heard_either_is_followed_by_a_pause(desk):
     assert go_on(desk, rested=True).kind == "music"
 
 
-def test_the_shipped_bed_has_no_plain_copy_so_there_is_a_pause(desk):
+def test_the_shipped_bed_has_a_plain_copy_too(desk):
     desk.beds.records.clear()
     call_in(desk)
     desk.pass_s(0.4)
-    assert go_on(desk).kind == "pause"
+    assert go_on(desk).kind == "plain"
 
 
 @pytest.mark.parametrize("beds", [["hold"], []])
@@ -432,6 +432,35 @@ def test_a_window_that_was_lost_to_another_webhook_teaches_nothing(learning_desk
         SID, 1, learning_desk.now_ms, rested=False, bed_name=""
     )
     assert learning_desk.findings.finding is None
+
+
+# -- no room -----------------------------------------------------------------------------------------
+
+
+def test_a_call_for_which_there_is_no_room_is_not_kept(desk):
+    desk.is_full = True
+    turn = call_in(desk, "calm")
+    assert (turn.kind, turn.call.beds[0].version) == ("full", "v-calm")
+    assert desk.calls.get(SID) is None
+    assert desk.events.messages == []
+
+
+def test_a_call_that_found_no_room_is_taken_in_once_there_is_some(desk):
+    desk.is_full = True
+    call_in(desk)
+    desk.pass_s(90)
+    assert go_on(desk, epoch=0).kind == "full"
+    desk.is_full = False
+    assert go_on(desk, epoch=0).kind == "music"
+    assert desk.calls.get(SID).started_at_ms == desk.now_ms
+
+
+def test_a_call_that_is_known_keeps_its_window_however_full_it_is(desk):
+    first = call_in(desk)
+    desk.is_full = True
+    assert call_in(desk) == first
+    desk.plays(840, done=True)
+    assert go_on(desk).call.epoch == 2
 
 
 def test_the_stream_can_take_hold_of_every_window_that_is_given_out(desk):

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from duckline.ending import TRIES
 from duckline.records import SpeechRecord
 from duckline.schedule import end, fail
 from duckline.stores import NotReached
-from voice.ending import OVER, TRIES
+from voice.ending import OVER
 
 SID = "CA" + "0123456789abcdef" * 2
 

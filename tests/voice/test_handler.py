@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -15,7 +16,9 @@ from duckline.call import Part
 from duckline.envelope import Duck
 from duckline.schedule import place, reserve
 from duckline.stores import Hold
+from duckline.wav import mulaw_header
 from duckline.window import take_hold
+from local.template import Template
 
 SID = "CA" + "0123456789abcdef" * 2
 TOKEN, NEW_TOKEN, STREAM_KEY = "a" * 32, "c" * 32, "k" * 64
@@ -33,9 +36,15 @@ ENVIRONMENT = {
     "DUCKLINE_PUBLIC_URL": "",
     "DUCKLINE_DEFAULT_BED": "hold",
     "DUCKLINE_DELIVERY": "stream",
+    "DUCKLINE_MAX_CONCURRENT_CALLS": "2",
+    "POWERTOOLS_SERVICE_NAME": "duckline-test",
     "DUCKLINE_STREAM_KEY_SECRET": "stream-key",
     "DUCKLINE_TWILIO_TOKEN_SECRET": "twilio-token",
 }
+
+CONTEXT = SimpleNamespace(
+    aws_request_id="request-1", function_name="voice", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda"
+)
 
 
 @pytest.fixture
@@ -45,16 +54,14 @@ def aws(monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        boto3.client("dynamodb").create_table(
-            TableName="calls",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
+        described = Template.read(overrides={"TwilioAuthToken": TOKEN}).resources["Table"].properties
+        kept = ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+        boto3.client("dynamodb").create_table(TableName="calls", **{key: described[key] for key in kept})
         secrets = boto3.client("secretsmanager")
         secrets.create_secret(Name="stream-key", SecretString=STREAM_KEY)
         secrets.create_secret(Name="twilio-token", SecretString=TOKEN)
         boto3.client("sqs").create_queue(QueueName="work")
+        boto3.client("s3").create_bucket(Bucket="sound")
         yield
 
 
@@ -82,7 +89,7 @@ def messages():
 
 def test_a_call_from_its_beginning_to_its_end(entry, desk, logged):
     def ask(route, query="", form=FORM):
-        response = entry.handler(desk.request(route, form, query=query), None)
+        response = entry.handler(desk.request(route, form, query=query), CONTEXT)
         entry.background.settle(5000)
         return response
 
@@ -111,14 +118,59 @@ def test_a_call_from_its_beginning_to_its_end(entry, desk, logged):
     assert ask("/voice/status", form=[("CallSid", SID), ("CallStatus", "completed")]) == {"statusCode": 204}
     assert entry.calls.get(SID).end_reason == "completed"
     assert desk.verbs(ask("/voice/next", "epoch=2")) == [("Hangup", "")]
-    assert logged() == []  # nothing failed, beside the answer or in it
+    [line] = logged()  # nothing failed, beside the answer or in it
+    assert (line["message"], line["call_sid"], line["speech_id"], line["state"]) == (
+        *("speech over", SID),
+        *("sp_1", "cancelled"),
+    )
+    assert line["function_request_id"] == CONTEXT.aws_request_id
+
+
+def test_what_happens_in_a_call_is_measured_for_the_stack(entry, desk, capsys):
+    entry.handler(desk.request("/voice", FORM), CONTEXT)
+    now_ms = entry.clock.now_ms()
+    call = entry.calls.get(SID)
+    held = take_hold(call, "h", now_ms=now_ms, margin_ms=0, first_frames=180, longest_frames=45_000)
+    held = reserve(held, "sp_1", now_ms=now_ms, lease_ms=10_000)
+    held = place(held, "sp_1", Part("sp_1-1", Duck(100, 6, 300, 30, 0.2), 106), more=False)
+    entry.calls.write(call, held, exact=True)
+    entry.calls.seal(SID, Hold(1, "h"), 200, now_ms=now_ms)
+    entry.handler(desk.request("/voice/next", FORM, query="epoch=1"), CONTEXT)
+    measured = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    [directive] = measured[0]["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("Duckline", [["service"]])
+    assert (measured[0]["service"], measured[0]["ConcurrentCalls"]) == ("duckline-test", [1])
+    assert measured[1]["SpeechesRescheduled"] == [1]
+
+
+def test_a_call_beyond_the_bound_hears_the_plain_copy_until_there_is_room(entry, desk):
+    for number in range(2):
+        form = [("CallSid", f"CA{number:032x}")]
+        assert desk.verbs(entry.handler(desk.request("/voice", form), CONTEXT))[0][1].endswith(".wav")
+    (play, url), (_, again) = desk.verbs(entry.handler(desk.request("/voice", FORM), CONTEXT))
+    assert (play, "/beds/shipped/plain.wav?" in url) == ("Play", True)
+    stored = boto3.client("s3").get_object(Bucket="sound", Key="beds/shipped/plain.wav")["Body"].read()
+    assert stored[:58] == mulaw_header(len(stored) - 58)
+    assert entry.calls.get(SID) is None
+
+    entry.handler(desk.request("/voice/status", [("CallSid", f"CA{0:032x}"), ("CallStatus", "completed")]), CONTEXT)
+    answer = entry.handler(desk.request("/voice/next", FORM, query=again.partition("?")[2]), CONTEXT)
+    assert desk.verbs(answer)[0][1].startswith("https://stream.example.com/stream/")
+
+
+def test_a_plain_copy_that_cannot_be_stored_is_a_pause(entry, desk, logged):
+    boto3.client("s3").delete_bucket(Bucket="sound")
+    for number in range(2):
+        entry.handler(desk.request("/voice", [("CallSid", f"CA{number:032x}")]), CONTEXT)
+    assert desk.verbs(entry.handler(desk.request("/voice", FORM), CONTEXT))[0] == ("Pause", "2")
+    assert [line["message"] for line in logged()] == ["the plain copy of the shipped bed cannot be stored"]
 
 
 def test_a_window_that_never_opened_is_followed_by_a_signed_copy_of_the_bed(entry, desk):
     item = {"pk": {"S": "BED"}, "sk": {"S": "hold"}, "name": {"S": "hold"}, "state": {"S": "ready"}}
     boto3.client("dynamodb").put_item(TableName="calls", Item={**item, "version": {"S": "abc"}})
-    entry.handler(desk.request("/voice", FORM), None)
-    play, url = desk.verbs(entry.handler(desk.request("/voice/next", FORM, query="epoch=1"), None))[0]
+    entry.handler(desk.request("/voice", FORM), CONTEXT)
+    play, url = desk.verbs(entry.handler(desk.request("/voice/next", FORM, query="epoch=1"), CONTEXT))[0]
     assert play == "Play"
     assert "/beds/abc/plain.wav?" in url
     assert "X-Amz-Signature=" in url
@@ -127,7 +179,7 @@ def test_a_window_that_never_opened_is_followed_by_a_signed_copy_of_the_bed(entr
 
 def test_a_token_that_is_rotated_is_good_in_both_forms_for_a_while(entry, desk):
     def status(token):
-        return entry.handler(desk.request("/voice", FORM, token=token), None)["statusCode"]
+        return entry.handler(desk.request("/voice", FORM, token=token), CONTEXT)["statusCode"]
 
     assert status(TOKEN) == 200
     boto3.client("secretsmanager").put_secret_value(SecretId="twilio-token", SecretString=NEW_TOKEN)
@@ -135,17 +187,18 @@ def test_a_token_that_is_rotated_is_good_in_both_forms_for_a_while(entry, desk):
 
 
 def test_a_stranger_is_refused_and_logged_without_a_number(entry, desk, logged):
-    response = entry.handler(desk.request("/voice", FORM, token="d" * 32), None)
+    response = entry.handler(desk.request("/voice", FORM, token="d" * 32), CONTEXT)
     assert (response["statusCode"], json.loads(response["body"])["title"]) == (403, "Not allowed")
     [line] = logged()
     assert (line["message"], line["level"], line["service"]) == ("webhook refused", "WARNING", "voice")
     assert "+1415" not in json.dumps(line)
 
 
-def test_a_table_that_is_gone_is_logged_once_and_the_line_kept_alive(entry, desk, logged):
+def test_a_table_that_is_gone_is_logged_and_the_line_kept_alive(entry, desk, logged):
     boto3.client("dynamodb").delete_table(TableName="calls")
-    assert desk.verbs(entry.handler(desk.request("/voice", FORM), None))[0] == ("Pause", "1")
-    [line] = logged()
+    assert desk.verbs(entry.handler(desk.request("/voice", FORM), CONTEXT))[0] == ("Pause", "1")
+    [uncounted, line] = logged()
+    assert uncounted["message"] == "the calls cannot be counted"
     assert (line["message"], line["call_sid"], line["route"]) == ("webhook failed", SID, "/voice")
     assert "ResourceNotFoundException" in line["exception"]
     assert "+1415" not in json.dumps(line)
@@ -154,7 +207,7 @@ def test_a_table_that_is_gone_is_logged_once_and_the_line_kept_alive(entry, desk
 def test_a_notice_that_fails_is_logged_and_costs_the_caller_nothing(entry, desk, logged):
     boto3.client("sqs").delete_queue(QueueUrl=ENVIRONMENT["DUCKLINE_WORK_QUEUE_URL"])
     entry.notices.ask_for_makers(SID)
-    assert entry.handler(desk.request("/voice", FORM), None)["statusCode"] == 200
+    assert entry.handler(desk.request("/voice", FORM), CONTEXT)["statusCode"] == 200
     entry.background.settle(5000)
     [line] = logged()
     assert (line["message"], line["level"]) == ("background work failed", "WARNING")

@@ -2,11 +2,16 @@
 
 import json
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
+from duckline.records import SpeechRecord, greeting_id
+from duckline.schedule import abandoned
+from duckline.script import TEXT_LIMIT
 from duckline.stores import NotReached
 from duckline.stream_token import Token
+from voice.greeting import KEPT
 
 SID = "CA" + "0123456789abcdef" * 2
 HOST = "abc123.execute-api.us-east-1.amazonaws.com"
@@ -134,8 +139,23 @@ def test_a_window_that_never_opened_is_followed_by_the_plain_copy_and_another_tr
     assert desk.opened(desk.follow(rest)) == Token(SID, 2)
 
 
-def test_a_shipped_bed_rests_in_a_pause(desk):
-    desk.beds.records.clear()
+def test_a_call_for_which_there_is_no_room_hears_the_plain_copy_of_its_bed_and_asks_again(desk):
+    desk.is_full = True
+    full = desk.post("/voice", "bed=calm")
+    assert desk.verbs(full) == [
+        ("Play", "https://bucket.example.com/beds/v-calm/plain.wav?X-Amz-Signature=0"),
+        ("Redirect", next_url(epoch=0, bed="calm")),
+    ]
+    desk.pass_s(60)
+    assert desk.verbs(desk.follow(full)) == desk.verbs(full)
+    desk.is_full = False
+    assert desk.opened(desk.follow(full)) == Token(SID, 1)
+    assert desk.opened(desk.follow(full)) == Token(SID, 1)  # the same webhook twice
+    assert desk.calls.get(SID).beds[0].name == "calm"
+
+
+def test_a_bed_without_a_plain_copy_rests_in_a_pause(desk):
+    desk.plain_url = lambda version: None
     rest = desk.follow(desk.post("/voice"))
     assert desk.verbs(rest) == [("Pause", "2"), ("Redirect", next_url(epoch=1, rested=1))]
     desk.pass_s(2.1)
@@ -157,6 +177,93 @@ def test_no_event_and_no_work_has_a_phone_number(desk):
     told = json.dumps(desk.events.messages + desk.work.messages)
     assert "sp_1" in told
     assert "+1" not in told
+
+
+# -- a greeting ------------------------------------------------------------------------------------
+
+
+def greeted(desk):
+    """What the call begins with: the words that are kept for its first speech."""
+    [speech] = desk.calls.get(SID).speeches
+    assert (speech.speech_id, speech.order, speech.parts, speech.more) == (greeting_id(SID), 1, (), True)
+    return desk.speeches.get(SID, speech.speech_id).text
+
+
+def test_a_greeting_is_the_first_speech_and_is_given_to_the_work_queue(desk):
+    response = desk.post("/voice", urlencode({"bed": "calm", "greeting": " Hello!  Good\tmorning, Zoë. "}))
+    assert desk.verbs(response)[0][0] == "Play"
+    assert greeted(desk) == "Hello! Good morning, Zoë."
+    assert desk.work.messages == [{"kind": "speak", "call_sid": SID}]
+    assert abandoned(desk.calls.get(SID), desk.now_ms)
+    started, scheduled = desk.events.messages
+    assert (started["type"], started["bed"]) == ("call.started", "calm")
+    assert (scheduled["type"], scheduled["speech_id"]) == ("speech.scheduled", greeting_id(SID))
+
+
+def test_a_speech_that_is_asked_for_at_once_comes_after_the_greeting(desk):
+    desk.post("/voice", "greeting=Hello")
+    desk.speak("sp_1")
+    assert [speech.speech_id for speech in desk.calls.get(SID).speeches] == [greeting_id(SID), "sp_1"]
+
+
+def test_a_webhook_that_comes_twice_greets_once(desk):
+    first = desk.post("/voice", "greeting=Hello")
+    desk.pass_s(1)
+    assert desk.post("/voice", "greeting=Hello") == first
+    assert greeted(desk) == "Hello"
+    assert len(desk.work.messages) == 1
+    assert desk.events.types == ["call.started", "speech.scheduled"]
+
+
+def test_the_greeting_of_a_call_that_was_placed_is_kept_already(desk):
+    desk.speeches.keep(SpeechRecord(SID, greeting_id(SID), "greeting", text="Hello, this is the garage."))
+    desk.post("/voice", f"greeting={KEPT}")
+    assert greeted(desk) == "Hello, this is the garage."
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [("x" * (TEXT_LIMIT + 1), "at most 3000"), ("...", "nothing to say"), (" ", "nothing to say")]
+)
+def test_a_greeting_that_cannot_be_spoken_is_told_of_and_costs_the_caller_no_music(desk, caplog, words, reason):
+    response = desk.post("/voice", urlencode({"greeting": words}))
+    assert desk.verbs(response)[0][0] == "Play"
+    assert desk.calls.get(SID).speeches == ()
+    assert desk.work.messages == []
+    [record] = caplog.records
+    assert record.message == "greeting not spoken"
+    assert reason in record.reason
+
+
+def test_the_longest_greeting_is_heard(desk):
+    desk.post("/voice", urlencode({"greeting": "é" * (TEXT_LIMIT // 2)}))
+    assert len(greeted(desk)) == TEXT_LIMIT // 2
+
+
+@pytest.mark.parametrize("query", ["", "greeting="])
+def test_without_a_greeting_nothing_is_said(desk, query):
+    desk.post("/voice", query)
+    assert desk.calls.get(SID).speeches == ()
+    assert desk.speeches.records == {}
+
+
+def test_trouble_and_a_full_house_carry_the_greeting_on(desk):
+    calls, desk.calls = desk.calls, Unreachable()
+    trouble = desk.post("/voice", "greeting=Good+morning")
+    desk.calls, desk.is_full = calls, True
+    full = desk.follow(trouble)
+    desk.is_full = False
+    assert desk.verbs(desk.follow(full))[0][0] == "Play"
+    assert greeted(desk) == "Good morning"
+
+
+def test_a_table_that_cannot_keep_the_greeting_is_asked_again(desk):
+    speeches, desk.speeches = desk.speeches, Unreachable()
+    trouble = desk.post("/voice", "greeting=Hello")
+    assert desk.verbs(trouble)[0] == ("Pause", "1")
+    assert desk.calls.calls == {}
+    desk.speeches = speeches
+    desk.follow(trouble)
+    assert greeted(desk) == "Hello"
 
 
 # -- letting in ------------------------------------------------------------------------------------
@@ -272,6 +379,19 @@ def test_a_webhook_without_a_call_keeps_the_line_alive_and_is_logged(desk, caplo
     response = desk.answer(desk.request("/voice", [("From", "+14158675310")]))
     assert desk.verbs(response)[0] == ("Pause", "1")
     assert "came without a CallSid" in caplog.text
+
+
+@pytest.mark.parametrize("route", ["/voice", "/voice/next", "/voice/status", "/voice/input"])
+@pytest.mark.parametrize("sid", ["junk", "CA1", "BED", "CA" + "g" * 32, SID + "0", SID + "\n", "x" * 5000])
+def test_what_is_no_call_sid_creates_nothing_though_it_is_signed(desk, caplog, route, sid):
+    response = desk.post(route, CallSid=sid, CallStatus="completed")
+    if route == "/voice/status":
+        assert response == {"statusCode": 204}
+    else:
+        assert [verb for verb, _ in desk.verbs(response)] == ["Pause", "Redirect"]
+    assert desk.calls.calls == {}
+    assert desk.events.messages == []
+    assert "CA and 32 hexadecimal digits would be right" in caplog.text
 
 
 def test_a_queue_and_a_bus_that_are_down_cost_the_caller_nothing(desk):

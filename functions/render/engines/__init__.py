@@ -1,22 +1,25 @@
 """Speech synthesisers behind one small interface.
 
-An engine's module is imported only when it is chosen: eSpeak NG is no part of what runs in Lambda.
+An engine's module is imported only when it is chosen: eSpeak NG and Piper are no part of what runs in Lambda.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
 
-from duckline.errors import SettingMissing
+from duckline.errors import Malformed, SettingMissing
 
 ENGINES = ("polly", "espeak")
+FEW = 6  # voices named to one who asked for a voice that there is not
 
 
 class Engine(Protocol):
     name: str
 
     def check_voice(self, voice: str | None) -> str:
-        """`voice`, or the engine's own for None. Raises Malformed, listing the voices, if there is no such voice."""
+        """`voice`, or the engine's own for None. Raises Malformed, naming some near it, if there is no such voice."""
         ...
 
     def synthesise(self, text: str, *, voice: str | None = None, ssml: bool = False) -> tuple[np.ndarray, int]:
@@ -42,4 +45,20 @@ def choose(name: str, *, voice: str | None = None, polly_client: Any = None) -> 
             from render.engines.espeak import EspeakEngine
 
             return EspeakEngine(**({"voice": voice} if voice else {}))
+        case "piper":
+            try:
+                from render.engines.piper import PiperEngine
+            except ModuleNotFoundError as missing:
+                raise SettingMissing(f"the speech engine is 'piper'; `make piper` installs {missing.name}") from missing
+
+            return PiperEngine(**({"voice": voice} if voice else {}))
     raise SettingMissing(f"the speech engine is {name!r}; it must be one of {', '.join(ENGINES)}")
+
+
+def unknown_voice(voice: str, voices: Iterable[str], engine: str, listed_at: str) -> Malformed:
+    """What to say of a voice that `engine` has not: the voices nearest to it, and where all of them are listed."""
+    named = {known.casefold(): known for known in sorted(voices)}
+    near = get_close_matches(voice[:80].casefold(), named, n=FEW, cutoff=0.4) if len(named) > FEW else []
+    few = [named[known] for known in near] or list(named.values())[:FEW]
+    others = f", and others: {listed_at}" if len(named) > len(few) else ""
+    return Malformed(f"there is no voice {voice[:80]!r}; {engine} has {', '.join(few)}{others}")

@@ -14,8 +14,10 @@ from pathlib import Path
 import espeakng_loader
 import numpy as np
 
-from duckline.errors import Malformed, Unavailable, Unspeakable
+from duckline.errors import Unavailable, Unspeakable
+from render.engines import unknown_voice
 
+VOICES_URL = "https://github.com/espeak-ng/espeak-ng/blob/master/docs/languages.md"
 LONGEST_S = 900  # of sound for one text: a `<break time="100h"/>` must not fill the memory
 
 _SYNCHRONOUS = 2  # espeak_Synth returns when the last sound has come through the callback
@@ -57,7 +59,7 @@ class EspeakEngine:
         with self._lock:
             voices = self._voices
         if voice not in voices:
-            raise Malformed(f"there is no voice {voice!r}; eSpeak NG has {', '.join(voices)}")
+            raise unknown_voice(voice, voices, "eSpeak NG", VOICES_URL)
         return voice
 
     def synthesise(self, text: str, *, voice: str | None = None, ssml: bool = False) -> tuple[np.ndarray, int]:

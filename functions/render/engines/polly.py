@@ -11,7 +11,9 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
 from duckline.errors import Malformed, Unavailable, Unspeakable
+from render.engines import unknown_voice
 
+VOICES_URL = "https://docs.aws.amazon.com/polly/latest/dg/available-voices.html"
 RATE_HZ = 16000  # the most that Polly gives as PCM; the way down to the telephone's 8 kHz is ours
 PREFERENCE = ("neural", "standard", "generative", "long-form")  # by sound first, then by quota
 ATTEMPTS = 5
@@ -53,7 +55,7 @@ class PollyEngine:
     def check_voice(self, voice: str | None) -> str:
         voice = voice or self._voice
         if voice not in self._voices:
-            raise Malformed(f"there is no voice {voice!r}; Polly has {', '.join(sorted(self._voices))}")
+            raise unknown_voice(voice, self._voices, "Polly", VOICES_URL)
         return voice
 
     def synthesise(self, text: str, *, voice: str | None = None, ssml: bool = False) -> tuple[np.ndarray, int]:

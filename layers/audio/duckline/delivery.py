@@ -23,9 +23,10 @@ LONGEST_S = {
 MODES = ("auto", *LONGEST_S)
 
 HEARD_MARGIN_MS = 2000  # what a phone line may hold back: its jitter buffer and a start buffer of 8 kB
-CUT_MS = (12_000, 18_000)  # a request that is cut at 15 s comes back within these, by the lead and by slow webhooks
+# A request that is cut at 15 s comes back within these: later by the lead, of up to 5 s, and by a start buffer.
+CUT_MS = (12_000, 22_000)
 SLACK_MS = 1000  # a webhook, a fetch and a start take some tenths of a second; less than this says nothing
-CHECKED_AFTER_MS = 24 * 3600 * 1000  # a finding that would never show its error is tried anew once a day
+CHECKED_AFTER_MS = 24 * 3600 * 1000  # a finding that might show its error late or never is tried anew once a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,9 @@ class Delivery:
         if self.is_learning:
             if known is None:
                 return PROBE
+            if first and _is_old(known, now_ms):
+                return PROBE
             mode = known.mode
-            if first and mode != "stream" and now_ms >= known.found_at_ms + CHECKED_AFTER_MS:
-                if mode == "burst":
-                    return PROBE
-                mode = "stream"
         seconds = min(LONGEST_S[mode], self.window_seconds)
         return Shape(frames_from_ms(seconds * 1000), paced=mode != "burst")
 
@@ -120,8 +119,14 @@ class Delivery:
             return known
         seen = self.observation(call, now_ms)
         mode = shown(seen)
-        is_news = known is None or mode != known.mode or now_ms >= known.found_at_ms + CHECKED_AFTER_MS
-        return Finding(mode, _evidence(seen), now_ms) if mode is not None and is_news else known
+        if mode is None:
+            return known
+        if known is not None and not _is_old(known, now_ms):
+            # A probe is over before a request would be cut, so it cannot tell against short windows.
+            is_blind = known.mode == "short" and mode == "stream" and seen.head_ms > 0
+            if is_blind or mode == known.mode:
+                return known
+        return Finding(mode, _evidence(seen), now_ms)
 
     def observation(self, call: Call, now_ms: int) -> Observation:
         length_frames = call.window_until - call.window_from
@@ -145,6 +150,10 @@ class Delivery:
 
     def _is_probe(self, call: Call) -> bool:
         return self.is_learning and Shape(call.grid_frames, call.paced) == PROBE
+
+
+def _is_old(known: Finding, now_ms: int) -> bool:
+    return now_ms >= known.found_at_ms + CHECKED_AFTER_MS
 
 
 def _evidence(seen: Observation) -> str:

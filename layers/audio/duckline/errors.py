@@ -51,6 +51,11 @@ class Unspeakable(DucklineError):
     title = "Cannot be spoken"
 
 
+class KeyReused(DucklineError):
+    status = 422
+    title = "Idempotency-Key of another request"
+
+
 class TooManyPending(DucklineError):
     status = 429
     title = "Too many pending"

@@ -1,12 +1,16 @@
-"""What is kept of a speech and of a bed beside the call's own item, and what the API says of a speech."""
+"""What is kept of a speech and of a bed beside the call's own item, and what the API says of a speech and of a call."""
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 from duckline.call import Call, Speech, playhead, surely_heard
 from duckline.delivery import HEARD_MARGIN_MS
 from duckline.timeline import ms_from_frames
+
+CALL_SID = re.compile("CA[0-9a-fA-F]{32}")  # https://www.twilio.com/docs/glossary/what-is-a-sid
+LIVE_FOR_MS = 30_000  # a call that nobody has sealed for that long beyond its window's gap counts as ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,11 @@ def speech_id_for(call_sid: str, idempotency_key: str) -> str:
     return "sp_" + base64.b32encode(digest)[:10].decode().lower()
 
 
+def greeting_id(call_sid: str) -> str:
+    """The id of the speech with which a call begins: by a key with a line feed, which no header can hold."""
+    return speech_id_for(call_sid, "\ngreeting")
+
+
 def status_of(call: Call, speech: Speech, now_ms: float) -> SpeechStatus:
     """What is to be said of a speech that is still in the call's item."""
     # After a hang-up, of which the callback tells late, only what was surely heard counts as heard.
@@ -100,3 +109,17 @@ def status_of(call: Call, speech: Speech, now_ms: float) -> SpeechStatus:
     elif spoken and spoken[0].voice_at <= heard:
         state = "playing"
     return SpeechStatus(speech.speech_id, state, reason, starts_at_ms, duration_ms)
+
+
+def call_state(call: Call, now_ms: float) -> str:
+    """`ringing` until its first stream begins, `ended` when it is over or nobody seals it any more."""
+    if call.ended or is_forsaken(call, now_ms):
+        return "ended"
+    return "live" if call.opened_at_ms or call.epoch > 1 else "ringing"
+
+
+def is_forsaken(call: Call, now_ms: float) -> bool:
+    """Whether nobody has sealed the call for so long that nobody can be listening, though its end was never told."""
+    last_sign_ms = max(call.sealed_at_ms, call.opening_at_ms, call.started_at_ms)
+    sent_ahead_ms = ms_from_frames(call.sealed - playhead(call, now_ms))
+    return now_ms - last_sign_ms > LIVE_FOR_MS + sent_ahead_ms

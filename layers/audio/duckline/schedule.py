@@ -36,7 +36,8 @@ def reserve(call: Call, speech_id: str, *, now_ms: int, lease_ms: int) -> Call:
 def place(call: Call, speech_id: str, part: Part, *, more: bool) -> Call:
     """The call with one more part of `speech_id` in its place."""
     speech = _known(call, speech_id)
-    return call.with_speech(replace(speech, parts=(*speech.parts, part), more=more))
+    lease_until_ms = speech.lease_until_ms if more else 0
+    return call.with_speech(replace(speech, parts=(*speech.parts, part), more=more, lease_until_ms=lease_until_ms))
 
 
 def interrupt(call: Call, speech_id: str, part: Part, fade: Part | None, *, at: int, more: bool) -> Call:
@@ -50,7 +51,9 @@ def interrupt(call: Call, speech_id: str, part: Part, fade: Part | None, *, at: 
 
 def fail(call: Call, speech_id: str, reason: str) -> Call:
     """The call with `speech_id` given up: its place is free for those behind it."""
-    return call.with_speech(replace(_known(call, speech_id), more=False, outcome="failed", reason=reason))
+    return call.with_speech(
+        replace(_known(call, speech_id), more=False, lease_until_ms=0, outcome="failed", reason=reason)
+    )
 
 
 def withdraw(call: Call, speech_id: str, maker: int) -> Call:
@@ -103,7 +106,7 @@ def is_cut(call: Call, at: int) -> bool:
 def _silenced(speech: Speech, at: int, reason: str, fade: Part | None) -> Speech:
     """`speech` cancelled from frame `at` on; unchanged if it is over by then. `fade` is its last clip if it sounds."""
     if speech.outcome is None and (speech.more or speech.voice_end > at):
-        speech = replace(speech, more=False, outcome="cancelled", reason=reason)
+        speech = replace(speech, more=False, lease_until_ms=0, outcome="cancelled", reason=reason)
     return _cut(speech, at, fade) if speech.outcome is not None else speech
 
 
@@ -164,7 +167,9 @@ def speak_again(call: Call, speech_ids: Iterable[str], *, sent: int | None = Non
     for speech in missed:
         if speech.again >= AGAIN_LIMIT:
             given_up = f"broke off {speech.again + 1} times"
-            call = call.with_speech(replace(speech, parts=(), more=False, outcome="failed", reason=given_up))
+            call = call.with_speech(
+                replace(speech, parts=(), more=False, lease_until_ms=0, outcome="failed", reason=given_up)
+            )
         else:
             call = call.with_speech(replace(_owed(speech, 0), again=speech.again + 1))
     if not missed:

@@ -13,6 +13,7 @@ from duckline.errors import Malformed, Unspeakable
 
 TEXT_LIMIT = 3000  # characters; Amazon Polly takes at most so many a request, the tags of SSML not counted
 SSML_LIMIT = 6000  # with the tags; Polly's as well
+BREAK_MOST_S = 10  # https://docs.aws.amazon.com/polly/latest/dg/break-tag.html
 
 FIRST_PART = 80  # characters, about five seconds of speech
 GROWTH = 2.5
@@ -25,7 +26,9 @@ SSML_TAGS = frozenset(
     | {"mark", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"}
 )
 
-_UNSPOKEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff]")  # controls, half characters, BOM
+_UNSPOKEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff]")  # controls and the byte order mark
+_HALF = re.compile("[\ud800-\udfff]")  # of a character: JSON can escape one alone, no encoding can carry it
+_BREAK_TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)")
 _OPENING = "\"'“‘«¿¡(["
 _CLOSING = r"""["'”’»)\]]*"""
 _SENTENCE_END = re.compile(rf"[.!?…؟۔।]+{_CLOSING}(?= )|[。！？]+[」』）]*")
@@ -43,8 +46,13 @@ _ABBREVIATION = re.compile(
 def check_text(text: str) -> str:
     """`text` in Unicode's composed form, its white space collapsed, control characters gone.
 
-    Raises Unspeakable if nothing is left to be said or if it is longer than TEXT_LIMIT.
+    Raises Unspeakable if nothing is left to be said, if it is longer than TEXT_LIMIT or has half a character.
     """
+    if half := _HALF.search(text):
+        raise Unspeakable(
+            f"the text has {half.group()!r} as character {half.start() + 1}, which is half a character;"
+            " both halves or neither would be right"
+        )
     spoken = " ".join(unicodedata.normalize("NFC", _UNSPOKEN.sub("", text)).split())
     if not _holds_a_word(spoken):
         raise Unspeakable(f"the text {_quoted(text)} has nothing to say; it must hold a word")
@@ -98,12 +106,17 @@ def _spoken_by(ssml: str) -> list[str]:
     found: list[str] = []
     root: list[str] = []
 
-    def start(tag: str, _attributes: dict[str, str]) -> None:
+    def start(tag: str, attributes: dict[str, str]) -> None:
         where = f"at line {parser.CurrentLineNumber}, column {parser.CurrentColumnNumber + 1}"
         if (tag == "speak") == bool(root):
             raise Malformed(f"the SSML has <{tag}> {where}; <speak> must be the outermost tag and only that")
         if tag not in SSML_TAGS:
             raise Malformed(f"the SSML has <{tag}> {where}; the tags that are known: {', '.join(sorted(SSML_TAGS))}")
+        if tag == "break" and "time" in attributes and not _is_break_time(attributes["time"]):
+            raise Malformed(
+                f"the SSML has a break of {_quoted(attributes['time'])} {where};"
+                f" up to {BREAK_MOST_S}s or {BREAK_MOST_S * 1000}ms would be right, several breaks make a longer pause"
+            )
         root.append(tag)
 
     parser.StartElementHandler = start
@@ -119,6 +132,11 @@ def _spoken_by(ssml: str) -> list[str]:
 def _holds_a_word(text: str) -> bool:
     """Whether there is a letter, a digit or a symbol: €, + and 👍 are spoken too, a lone comma is not."""
     return any(character.isalnum() or unicodedata.category(character).startswith("S") for character in text)
+
+
+def _is_break_time(time: str) -> bool:
+    match = _BREAK_TIME.fullmatch(time)
+    return match is not None and float(match[1]) / (1000 if match[2] == "ms" else 1) <= BREAK_MOST_S
 
 
 def _quoted(text: str) -> str:

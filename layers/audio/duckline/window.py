@@ -7,8 +7,8 @@ that broke off, and what the caller cannot surely have heard of it is spoken aga
 from dataclasses import replace
 
 from duckline.berth import clear_of_windows, longest_voice_frames
-from duckline.call import Call, surely_heard
-from duckline.schedule import refit, speak_again, unheard
+from duckline.call import Call, playhead, surely_heard
+from duckline.schedule import refit, silence, speak_again, unheard
 from duckline.timeline import FRAMES_PER_SECOND, frames_from_ms
 
 WINDOW_MIN_FRAMES = FRAMES_PER_SECOND  # a shorter window would be more joins than music
@@ -16,13 +16,24 @@ UNSEALED_MS = 500  # a step, and what two clocks may differ
 
 
 def open_window(
-    call: Call, *, now_ms: int, margin_ms: float, grid_frames: int, paced: bool, asked_ms: int | None = None
+    call: Call,
+    *,
+    now_ms: int,
+    margin_ms: float,
+    grid_frames: int,
+    paced: bool,
+    asked_ms: int | None = None,
+    cut_at_ms: int | None = None,
 ) -> Call:
     """The call with the next window given out. The one before is done, or broke off and is made good.
 
-    `asked_ms` is when the next window was first asked for, if not now; the caller has heard nothing since.
+    `asked_ms` is when the next window was first asked for, if not now; the caller has heard nothing since. `cut_at_ms`
+    is when the caller's own input cut the window short, if it did: what was being said then is cancelled.
     """
-    call = _made_good(call, now_ms, now_ms if asked_ms is None else asked_ms, margin_ms)
+    if cut_at_ms is None:
+        call = _made_good(call, now_ms, now_ms if asked_ms is None else asked_ms, margin_ms)
+    else:
+        call = _cut_short(call, now_ms, cut_at_ms)
     call = replace(
         call,
         epoch=call.epoch + 1,
@@ -41,16 +52,17 @@ def take_hold(
 ) -> Call:
     """The call with `holder` streaming its window, `first_frames` of it sealed.
 
-    A second fetch takes the hold from the first and goes on at the seal. `longest_frames` is what the function's own
-    deadline leaves; a window that would last longer ends earlier.
+    A second fetch takes the hold from the first. While nothing can surely have been heard it sends the same frames
+    again, as a proxy that asks twice wants them; after that it goes on at the seal. `longest_frames` is what the
+    function's own deadline leaves; a window that would last longer ends earlier.
     """
-    if call.holder:
+    if call.holder and surely_heard(call, now_ms, margin_ms) > call.window_from:
         call = _made_good(call, now_ms, now_ms, margin_ms)
         call = replace(call, window_from=call.sealed)
     if call.window_until - call.window_from < WINDOW_MIN_FRAMES:
         call = replace(call, window_until=window_end(call.window_from, call.grid_frames))
     call = _fitted(replace(call, window_until=min(call.window_until, call.window_from + longest_frames)))
-    sealed = min(call.window_from + first_frames, call.window_until)
+    sealed = min(max(call.sealed, call.window_from + first_frames), call.window_until)
     return replace(call, holder=holder, opened_at_ms=now_ms, sealed=sealed, sealed_at_ms=now_ms, done=call.epoch - 1)
 
 
@@ -60,6 +72,16 @@ def _made_good(call: Call, now_ms: int, asked_ms: int, margin_ms: float) -> Call
         return call
     call = replace(call, sealed=_perhaps_sent(call, now_ms))
     return speak_again(call, unheard(call, surely_heard(call, asked_ms, margin_ms)))
+
+
+def _cut_short(call: Call, now_ms: int, cut_at_ms: int) -> Call:
+    """The call whose caller pressed a key or spoke: what was being said is cancelled, what was sent ahead is owed."""
+    heard = playhead(call, cut_at_ms)
+    call = replace(call, sealed=_perhaps_sent(call, now_ms))
+    missed = unheard(call, heard)
+    said = [speech_id for speech_id in missed if call.speech(speech_id).spoken_parts[0].voice_at < heard]
+    call = silence(call, said, None, at=heard, reason="input", now_ms=now_ms, lease_ms=0)
+    return speak_again(call, [speech_id for speech_id in missed if speech_id not in said])
 
 
 def _perhaps_sent(call: Call, now_ms: int) -> int:

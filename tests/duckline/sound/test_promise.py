@@ -1,4 +1,5 @@
 import struct
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ FILES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def file(encode, music):
-    return lambda name: encode(name, music[: 5 * 44_100], *FILES[name][1])
+    return cache(lambda name: encode(name, music[: 5 * 44_100], *FILES[name][1]))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -33,7 +34,7 @@ def test_a_whole_file_lacks_nothing(file, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.71, 0.95])
+@pytest.mark.parametrize("share", [0.3, 0.71, 0.95])
 def test_wherever_a_file_was_cut_off_it_is_noticed(file, tmp_path, name, share):
     whole = file(name).read_bytes()
     path = tmp_path / name
@@ -43,7 +44,7 @@ def test_wherever_a_file_was_cut_off_it_is_noticed(file, tmp_path, name, share):
         recognise(path, 60)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.3, 0.8])
 @pytest.mark.parametrize("seconds", [0.5, 5])
 def test_a_flac_is_held_to_the_samples_it_promises(encode, music, tmp_path, share, seconds):
     for rate_hz in (8000, 44_100):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from duckline.stores import NotReached
 from duckline.stores.messages import AT_ONCE, SOURCE, EventBridgeEvents, SqsWork
 
 
@@ -56,6 +57,23 @@ def test_no_client_is_made_before_there_is_work(sqs, queue_url):
     assert made == []
     work.send({"kind": "speak", "call_sid": "CA1"})
     assert made == ["client"]
+
+
+def test_a_message_that_was_received_comes_again_when_it_is_told_to(sqs):
+    url = sqs.create_queue(QueueName="again", Attributes={"VisibilityTimeout": "330"})["QueueUrl"]
+    work = SqsWork(lambda: sqs, url)
+    work.send({"kind": "speak"})
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    work.show_again(message["ReceiptHandle"], 0)
+    (again,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert again["MessageId"] == message["MessageId"]
+
+
+def test_a_receipt_that_is_none_is_told_as_not_reached(sqs):
+    url = sqs.create_queue(QueueName="no-receipt")["QueueUrl"]
+    with pytest.raises(NotReached, match=r"the work queue: .*ReceiptHandle"):
+        SqsWork(lambda: sqs, url).show_again("none", 0)
 
 
 # -- events ---------------------------------------------------------------------------------------

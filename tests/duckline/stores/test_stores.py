@@ -454,6 +454,17 @@ def test_whatever_is_asked_of_them_the_two_stores_of_calls_answer_alike(dynamodb
 
 # -- speeches -------------------------------------------------------------------------------------
 
+
+def test_a_record_takes_the_place_of_one_that_was_refused_and_of_no_other(speeches):
+    other = replace(RECORD, fingerprint="other", text="Good evening.")
+    assert speeches.keep(RECORD) == RECORD
+    assert speeches.keep(other) == RECORD
+    assert speeches.keep(other, instead_of=replace(RECORD, fingerprint="third")) == RECORD
+    assert speeches.keep(other, instead_of=RECORD) == other == speeches.get("CA1", "sp_1")
+    speeches.close("CA1", SpeechStatus("sp_1", "finished"), 1)
+    assert speeches.keep(RECORD, instead_of=other).text == other.text
+
+
 RECORD = SpeechRecord("CA1", "sp_1", "print", NOW_MS, text="Good “morning”, Zoë.", voice="Joanna", when="now")
 FINISHED = SpeechStatus("sp_1", "finished", None, 10_000, 2000)
 

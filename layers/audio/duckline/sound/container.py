@@ -9,6 +9,7 @@ from pathlib import Path
 
 from duckline.errors import TooLarge, UnreadableAudio
 from duckline.sound import ffmpeg
+from duckline.sound.promise import SLACK, after_id3, missing_bytes
 
 WANTED = "MP3, OGG, FLAC, M4A or WAV"
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 192_000
@@ -17,6 +18,7 @@ MOST_CHANNELS = 8
 _PROBE_TIMEOUT_S = 10  # it takes some 10 ms, and a second when Lambda reads ffmpeg's 80 MB for the first time
 _MOST_REMARKS_BYTES = 256 * 1024
 _MOST_MOOV_BYTES = 16 * 1024 * 1024
+_COUNTING_SLACK_S = 0.05
 _CREDIBLE_BITS_PER_SECOND = 64_000  # of music; where there are fewer, the length is not taken from the header alone
 
 
@@ -41,8 +43,8 @@ class SoundFile:
 def recognise(path: Path, longest_s: float) -> SoundFile:
     """The sound in `path`, of which ffmpeg has decoded the first millisecond.
 
-    Raises UnreadableAudio if the file is none of MP3, OGG, FLAC, M4A and WAV, or is damaged, protected or a video, and
-    TooLarge if by its own account it lasts longer than `longest_s`.
+    Raises UnreadableAudio if the file is none of MP3, OGG, FLAC, M4A and WAV, or is damaged, protected or a video, or
+    holds less than it promises, and TooLarge if by its own account it lasts longer than `longest_s`.
     """
     kind, demuxer = _kind(path)
     if demuxer == "mov" and _is_protected(path):
@@ -64,12 +66,20 @@ def recognise(path: Path, longest_s: float) -> SoundFile:
             f"this {kind} says it has {channels} channels at {rate_hz} Hz: "
             f"send 1 to {MOST_CHANNELS} channels at {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
         )
-    seconds = _seconds(remarks, "Duration: ")
+    said_s = seconds = _seconds(remarks, "Duration: ")
     credible = seconds is not None and path.stat().st_size * 8 >= _CREDIBLE_BITS_PER_SECOND * seconds
     if not credible and (seconds or 0.0) <= longest_s:
         seconds = _counted_seconds(path, demuxer, longest_s)
     if seconds is not None and seconds > longest_s:
         raise TooLarge(f"this {kind} lasts {seconds:.0f} s or more: send at most {longest_s:.0f} s")
+    if lacking := missing_bytes(path, demuxer):
+        raise UnreadableAudio(f"this {kind} is cut short, {lacking} bytes before the end it promises: send it whole")
+    if demuxer == "flac" and said_s is not None:
+        there_s = (_counted_seconds(path, demuxer, longest_s) if credible else seconds) or 0.0
+        if there_s < said_s * (1 - SLACK) - _COUNTING_SLACK_S:
+            raise UnreadableAudio(
+                f"this {kind} is cut short: it promises {said_s:.1f} s and holds {there_s:.1f} s: send it whole"
+            )
     return SoundFile(path, kind, demuxer, codec, rate_hz, channels, seconds)
 
 
@@ -78,8 +88,8 @@ def _kind(path: Path) -> tuple[str, str]:
     with path.open("rb") as file:
         head = file.read(12)
         tagged = head[:3] == b"ID3" and len(head) >= 10
-        if tagged:  # the tag's size is in four times seven bits (ID3v2.4.0, 6.2)
-            file.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)))
+        if tagged:
+            file.seek(after_id3(head))
             head = file.read(12)
     if not head and not tagged:
         raise UnreadableAudio(f"the file is empty: send {WANTED}")

@@ -62,7 +62,8 @@ def blocks(sound: SoundFile, longest_s: float) -> Iterator[np.ndarray]:
     when it passes `longest_s`.
     """
     command = [*ffmpeg.reading(sound.path, sound.demuxer), "-ar", str(sound.rate_hz), "-ac", str(sound.channels)]
-    command += ["-t", str(longest_s + 1), "-f", "s16le", "-"]
+    command += ["-t", str(longest_s + 1), "-f", "s16le"]
+    command += ["-flush_packets", "0", "-"]  # 32 kB at a time: to hand over every MP3 frame costs it a fifth more
     frame_bytes = 2 * sound.channels
     frames = 0
     with ffmpeg.running(command, _DECODE_TIMEOUT_S) as process:

@@ -27,12 +27,16 @@ def one_channel(blocks: Iterable[np.ndarray], rate_hz: int) -> Iterator[np.ndarr
             yield block[:, 0]
             continue
         before, signs = signs, _signs(_gram(block, rate_hz), signs)
-        mixed = sum(block[:, channel] * signs[channel] for channel in range(channels))
+        if (signs > 0).all():
+            mixed = sum(block.T[1:], start=block[:, 0])
+        else:
+            mixed = sum(block[:, channel] * signs[channel] for channel in range(channels))
         if before is not None and (before != signs).any():
             glide = round(GLIDE_S * rate_hz)
             weights = np.linspace(before, signs, glide, dtype=np.float32)[: len(block)]
             mixed[:glide] = (block[:glide] * weights).sum(axis=1)
-        yield mixed / np.float32(channels)
+        mixed /= np.float32(channels)
+        yield mixed
 
 
 def _gram(block: np.ndarray, rate_hz: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from duckline.timeline import FRAME_SAMPLES, frames_from_samples
 # by as much as the nearest µ-law value may lie over a sample.
 KNEE = 10 ** (-4 / 20)
 CEILING = 0.7  # −3.1 dBov
+BLOCK_FRAMES = 100  # are mixed at a time: all that is in between stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,38 +43,48 @@ class Voice:
 
 
 class Scratch:
-    """Buffers for clips of up to `frames` frames, for a caller who mixes often and wants no large allocations."""
+    """Buffers for a caller who mixes often and wants no allocations; of one size, however long a clip is."""
 
     __slots__ = ("encoder", "mixed")
 
-    def __init__(self, frames: int) -> None:
-        self.mixed = np.empty(frames * FRAME_SAMPLES, np.float32)
-        self.encoder = mulaw.Scratch(frames * FRAME_SAMPLES)
+    def __init__(self) -> None:
+        self.mixed = np.empty(_samples(BLOCK_FRAMES), np.float32)
+        self.encoder = mulaw.Scratch(_samples(BLOCK_FRAMES))
 
 
 def mix_clip(music: np.ndarray, duck: Duck, voices: Sequence[Voice], scratch: Scratch | None = None) -> bytes:
     """The clip of `duck`: frames [start, end) of `music` beneath `voices`, 160 bytes of µ-law a frame.
 
-    `music` is float32 and exactly as long as the clip; it is left as it was. Where the gain is 1 and no voice sounds,
-    the bytes are the music's own. Where a voice sounds, no sample reaches −3 dBov. Raises ValueError if the lengths
-    differ or if a voice would still sound when the clip is over.
+    `music` is float32 in [−1, 1) and exactly as long as the clip; it is left as it was. Where the gain is 1 and no
+    voice sounds, the bytes are the music's own. Where a voice sounds, no sample reaches −3 dBov. Raises ValueError if
+    the lengths differ or if a voice would still sound when the clip is over.
     """
     frames = duck.end - duck.start
     if len(music) != frames * FRAME_SAMPLES:
         raise ValueError(f"the clip has {frames} frames, {frames * FRAME_SAMPLES} samples; the music has {len(music)}")
-    scratch = scratch or Scratch(frames)
-    mixed = scratch.mixed[: len(music)]
-    np.multiply(music, duck.depth, out=mixed)
-    for first, length in ((duck.start, min(duck.down, duck.up_at - duck.start)), (duck.up_at, duck.up)):
-        ramp = slice(_samples(first - duck.start), _samples(first - duck.start + length))
-        np.multiply(music[ramp], gain_curve(duck, first, length), out=mixed[ramp])
     for voice in voices:
         if voice.end > duck.end:
             raise ValueError(f"a voice sounds until frame {voice.end}, but the clip ends at {duck.end}")
-        _add(mixed, voice, duck.start)
-    for voice in voices:
-        _soften_peaks(mixed[_samples(voice.at - duck.start) : _samples(voice.end - duck.start)])
-    return mulaw.encode(mixed, scratch.encoder)
+    scratch = scratch or Scratch()
+    clip = bytearray()
+    for first in range(0, frames, BLOCK_FRAMES):
+        stretch = music[_samples(first) : _samples(first + BLOCK_FRAMES)]
+        mixed = scratch.mixed[: len(stretch)]
+        start = duck.start + first
+        np.multiply(stretch, _gain(duck, start, len(stretch) // FRAME_SAMPLES), out=mixed)
+        for voice in voices:
+            _add(mixed, voice, start)
+        for voice in voices:
+            _soften_peaks(mixed[_samples(voice.at - start) : _samples(voice.end - start)])
+        clip += mulaw.encode(mixed, scratch.encoder, bounded=True)
+    return bytes(clip)
+
+
+def _gain(duck: Duck, first: int, frames: int) -> np.ndarray | float:
+    """The music's gain over `frames` frames from `first` on: one number between the ramps."""
+    if duck.start + duck.down <= first and first + frames <= duck.up_at:
+        return duck.depth
+    return gain_curve(duck, first, frames)
 
 
 def gain_curve(duck: Duck, first_frame: int, frames: int) -> np.ndarray:
@@ -82,11 +93,18 @@ def gain_curve(duck: Duck, first_frame: int, frames: int) -> np.ndarray:
     curve[: _samples(duck.start - first_frame)] = duck.gain_in
     curve[_samples(duck.start - first_frame) : _samples(duck.up_at - first_frame)] = duck.depth
     curve[_samples(duck.end - first_frame) :] = 1
-    down = rising(duck.down)[: _samples(duck.up_at - duck.start)]
-    _overwrite(curve, duck.start - first_frame, duck.gain_in + (duck.depth - duck.gain_in) * down)
-    lowest = gain_at(duck, duck.up_at)
-    _overwrite(curve, duck.up_at - first_frame, lowest + (1 - lowest) * rising(duck.up))
+    _overwrite(curve, duck.start - first_frame, _way_down(duck))
+    _overwrite(curve, duck.up_at - first_frame, _way_up(duck))
     return curve
+
+
+def _way_down(duck: Duck) -> np.ndarray:
+    return duck.gain_in + (duck.depth - duck.gain_in) * rising(duck.down)[: _samples(duck.up_at - duck.start)]
+
+
+def _way_up(duck: Duck) -> np.ndarray:
+    lowest = gain_at(duck, duck.up_at)
+    return lowest + (1 - lowest) * rising(duck.up)
 
 
 def depth_over(music: np.ndarray, speech_dbov: float, bed_dbov: float, ducking: Ducking) -> float:
@@ -135,16 +153,16 @@ def _overwrite(curve: np.ndarray, frame: int, values: np.ndarray) -> None:
 
 
 def _add(mixed: np.ndarray, voice: Voice, start: int) -> None:
-    """Add what `voice` says from frame `start` on."""
+    """Add what `voice` says from frame `start` on, as far as `mixed` reaches."""
+    place = mixed[_samples(voice.at - start) :]
     skipped = _samples(start - voice.at)
-    pcm = voice.pcm[skipped : _samples(voice.end - voice.at)]
+    pcm = voice.pcm[skipped : _samples(voice.end - voice.at)][: len(place)]
     if voice.fade_at is not None:
         fade = 1 - rising(voice.fade_frames)
         gain = np.ones(len(pcm), np.float32)
         _overwrite(gain, voice.fade_at - max(voice.at, start), fade)
         pcm = pcm * gain
-    place = mixed[_samples(voice.at - start) :][: len(pcm)]
-    place += pcm
+    place[: len(pcm)] += pcm
 
 
 def _soften_peaks(pcm: np.ndarray) -> None:

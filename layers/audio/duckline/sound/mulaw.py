@@ -10,6 +10,8 @@ import numpy as np
 SILENCE = b"\xff"
 FULL_SCALE = 32768.0  # of int16
 
+_DECODED_AT_ONCE = 8000  # samples: numpy makes wide numbers of their codes, which so stay in the processor's cache
+
 
 def _levels() -> np.ndarray:
     """The 16-bit value of each of the 256 codes: inverted bits of sign, 3-bit exponent, 4-bit mantissa, bias 0x84."""
@@ -31,6 +33,10 @@ def _nearest_codes(levels: np.ndarray) -> np.ndarray:
 _LEVELS = _levels()
 _TO_FLOAT = (_LEVELS / FULL_SCALE).astype(np.float32)
 _FROM_INT16 = _nearest_codes(_LEVELS)
+_FROM_LOW_BITS = np.roll(_FROM_INT16, -(1 << 15))  # at index `value`, or `value + 65536` if it is negative
+# Beside so large a number a float32 has no room for a fraction. So a sum with it is rounded to the nearest integer, of
+# two equally near to the even one as IEEE 754 has it, and its lowest 16 bits are that integer's.
+_ROUNDING = np.float32(1.5 * 2**23)
 
 
 class Scratch:
@@ -44,22 +50,28 @@ class Scratch:
         self.codes = np.empty(samples, np.uint8)
 
 
-def encode(pcm: np.ndarray, scratch: Scratch | None = None) -> bytes:
+def encode(pcm: np.ndarray, scratch: Scratch | None = None, *, bounded: bool = False) -> bytes:
     """`pcm` (float32, one channel, finite) as µ-law, rounded to 16 bits first; what lies outside [−1, 1) is clipped.
 
-    `scratch` must hold at least `len(pcm)` samples.
+    `scratch` must hold at least `len(pcm)` samples. Who knows `pcm` to be `bounded` within [−1, 1) spares looking.
     """
     scratch = scratch or Scratch(len(pcm))
     scaled, indices, codes = scratch.scaled[: len(pcm)], scratch.indices[: len(pcm)], scratch.codes[: len(pcm)]
     np.multiply(pcm, FULL_SCALE, out=scaled, dtype=np.float32, casting="same_kind")
-    np.rint(scaled, out=scaled)
-    np.add(scaled, FULL_SCALE, out=scaled)
-    np.copyto(indices, scaled, casting="unsafe")
-    np.take(_FROM_INT16, indices, out=codes, mode="clip")
+    if not bounded:
+        np.maximum(scaled, -FULL_SCALE, out=scaled)  # the two take a third of the time of np.clip
+        np.minimum(scaled, FULL_SCALE - 1, out=scaled)
+    np.add(scaled, _ROUNDING, out=scaled)
+    np.copyto(indices, scaled.view(np.uint16)[::2])  # the lower half: Lambda's processors are little-endian
+    np.take(_FROM_LOW_BITS, indices, out=codes, mode="clip")
     return codes.tobytes()
 
 
 def decode(mulaw: bytes, out: np.ndarray | None = None) -> np.ndarray:
     """`mulaw` as float32, into `out` (float32, as long as `mulaw`) if given."""
     codes = np.frombuffer(mulaw, np.uint8)
-    return np.take(_TO_FLOAT, codes, out=out, mode="clip")
+    pcm = np.empty(len(codes), np.float32) if out is None else out
+    for first in range(0, len(codes), _DECODED_AT_ONCE):
+        some = slice(first, first + _DECODED_AT_ONCE)
+        np.take(_TO_FLOAT, codes[some], out=pcm[some], mode="clip")
+    return pcm

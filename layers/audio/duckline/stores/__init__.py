@@ -71,8 +71,11 @@ class Calls(Protocol):
 class Speeches(Protocol):
     """One item a speech: what was asked for, and in the end what became of it."""
 
-    def keep(self, record: SpeechRecord) -> SpeechRecord:
-        """Keeps a new record; answers with the one that is kept, which is another if there was one."""
+    def keep(self, record: SpeechRecord, instead_of: SpeechRecord | None = None) -> SpeechRecord:
+        """Keeps a new record; answers with the one that is kept, which is another if there was one.
+
+        It takes the place of `instead_of`, if that is what is kept and it is not over.
+        """
 
     def get(self, call_sid: str, speech_id: str) -> SpeechRecord | None: ...
 

@@ -173,14 +173,19 @@ class DynamoSpeeches:
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
 
-    def keep(self, record: SpeechRecord) -> SpeechRecord:
+    def keep(self, record: SpeechRecord, instead_of: SpeechRecord | None = None) -> SpeechRecord:
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if instead_of is not None:
+            condition["ConditionExpression"] += " OR (fingerprint = :old AND attribute_not_exists(#order))"
+            condition["ExpressionAttributeNames"] = {"#order": "order"}
+            condition["ExpressionAttributeValues"] = {":old": {"S": instead_of.fingerprint}}
         try:
             _ask(
                 self.client.put_item,
                 TableName=self.table,
                 Item=_speech_item(record),
-                ConditionExpression="attribute_not_exists(pk)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **condition,
             )
         except _ConditionFailed as refused:
             return _record(SpeechRecord, refused.item)

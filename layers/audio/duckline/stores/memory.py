@@ -68,7 +68,9 @@ class MemorySpeeches:
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], SpeechRecord] = {}
 
-    def keep(self, record: SpeechRecord) -> SpeechRecord:
+    def keep(self, record: SpeechRecord, instead_of: SpeechRecord | None = None) -> SpeechRecord:
+        if instead_of is not None and self.get(record.call_sid, record.speech_id) == instead_of:
+            self.records[record.call_sid, record.speech_id] = record
         return self.records.setdefault((record.call_sid, record.speech_id), record)
 
     def get(self, call_sid: str, speech_id: str) -> SpeechRecord | None:

@@ -26,6 +26,15 @@ class SqsWork:
         except (ClientError, BotoCoreError) as error:
             raise NotReached(f"the work queue: {error}") from error
 
+    def show_again(self, receipt: str, after_s: int) -> None:
+        """Lets a message that was received come again after so many seconds. Raises NotReached."""
+        try:
+            self.client().change_message_visibility(
+                QueueUrl=self.queue_url, ReceiptHandle=receipt, VisibilityTimeout=after_s
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise NotReached(f"the work queue: {error}") from error
+
 
 class EventBridgeEvents:
     """The event bus. An event is a flat dictionary whose `type` becomes the detail-type."""
