@@ -11,7 +11,7 @@ import numpy as np
 
 from duckline.errors import Malformed, SettingMissing
 
-ENGINES = ("polly", "espeak")
+ENGINES = ("polly", "espeak", "piper")
 FEW = 6  # voices named to one who asked for a voice that there is not
 
 
