@@ -43,7 +43,8 @@ InvokeStreaming = Callable[[str, dict[str, Any]], Awaitable[Streamed]]
 class Gateway:
     """An HTTP server that turns requests into invocations.
 
-    `functions` says which function answers which route, `stream_function` which has the function URL.
+    `functions` says which function answers which route, `stream_function` which has the function URL. `mount` is given
+    the application first, to add routes that are no function's.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Gateway:
         invoke: Invoke,
         invoke_streaming: InvokeStreaming,
         limit_s: float = API_LIMIT_S,
+        mount: Callable[[web.Application], None] = lambda application: None,
     ) -> None:
+        self._mount = mount
         self._routes, self._stream_function = Routes(functions), stream_function
         self._invoke, self._invoke_streaming, self._limit_s = invoke, invoke_streaming, limit_s
         self._left_running: set[asyncio.Task[Any]] = set()
@@ -63,6 +66,7 @@ class Gateway:
     async def start(self, listening: socket.socket) -> None:
         """Serve on a socket that is bound already."""
         application = web.Application()
+        self._mount(application)
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()

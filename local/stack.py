@@ -19,8 +19,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from duckline.stores.dynamodb import DynamoCalls
 from local.aws import Aws, StartError
 from local.beds import BedFailed, make_bed
+from local.console import Console
 from local.function_process import PROJECT, FunctionSpec
 from local.gateway import Gateway
 from local.intrinsics import TemplateError
@@ -114,6 +116,11 @@ class Stack:
             "console_url": f"{self.base_url}/console",
         }
 
+    def _console_facts(self) -> dict[str, Any]:
+        """What the console's page is told: all but the token, which only its simulated Twilio needs."""
+        told = {name: value for name, value in self.state().items() if name != "twilio_auth_token"}
+        return {**told, "lead_seconds": float(self.template.parameters["LeadSeconds"])}
+
     async def _start(self) -> None:
         self._running.callback(self._listening.close)
         self._tell("starting AWS's stand-in (moto)")
@@ -137,11 +144,15 @@ class Stack:
         )
         self._running.push_async_callback(self.lambda_service.stop)
         (stream,) = (function.logical_id for function in functions if function.url_mode)
+        calls = DynamoCalls(self.aws.client("dynamodb"), self.resources["Table"]["Ref"])
+        console = Console(self._console_facts(), self.twilio_auth_token, calls)
+        self._running.push_async_callback(console.close)
         gateway = Gateway(
             {route: function.logical_id for function in functions for route in function.routes},
             stream,
             invoke=self._invoke,
             invoke_streaming=self.lambda_service.invoke_streaming,
+            mount=console.mount,
         )
         self._running.push_async_callback(gateway.stop)
         await gateway.start(self._listening)

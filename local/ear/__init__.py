@@ -2,8 +2,8 @@
 
 `listen` is the whole of it; `report` sets what it finds beside what the caller's side of the line knows. On the way
 from one to the other: `recording` (the file), `reference` (a sound known beforehand), `alignment` and `path` (where
-in it the recording is), `ducking` (the music's gain), `speeches`, `explanation` (all of these together), `gaps` and
-`clicks` (what they leave), `findings`.
+in it the recording is), `ducking` (the music's gain), `votes` and `speeches` (what was said), `explanation` (all of
+these together), `gaps` and `clicks` (what they leave), `findings`.
 """
 
 from local.ear.findings import Heard, HeardSpeech

@@ -17,9 +17,13 @@ REACH_SAMPLES = 2000  # how far from where it was expected a block is looked for
 SPEEDS = (1.0, 1.001, 0.999, 1.002, 0.998, 1.003, 0.997)  # half a step to either side still correlates
 LIKENESS = 0.5  # of a sighting that counts
 CERTAIN = 0.8
+CLEARER = 0.1  # by which a place must be more alike than the one close by: chords resemble one another
 EVIDENT = 0.9  # so alike at one speed that no other need be tried: what is left of the drift shows later
 SOFTEST = 0.0005  # RMS (−66 dBov) of a block worth looking for
 MARGIN_SAMPLES = 4000
+ALIKE = 0.9  # of the best likeness of a block: so alike is another bar of music that repeats
+RIVALS = 16  # other places weighed for each of
+RIVALLED = 4  # places sighted, the longest first
 SAME_SAMPLES = 3.0  # offsets nearer to one another than this are one
 
 
@@ -68,8 +72,11 @@ def align(sound: np.ndarray, bed: Reference) -> Alignment | None:
     if abs(speed - 1) * len(sound) < 0.25:
         speed = 1.0
     candidates = candidates_of([(seen.at, seen.position) for seen in sightings], speed, len(sound))
-    sharp = tuple(_sharpened(polarity * sound, bed, candidate, speed) for candidate in candidates)
-    return Alignment(speed, polarity, sharp)
+    rivals = _rivals(candidates, sightings, polarity * sound, haystack, coarse[0], speed)
+    sharp = [_sharpened(polarity * sound, bed, candidate, speed) for candidate in candidates + rivals]
+    if rivals:
+        sharp = [Candidate(candidate.offset, 0, len(sound)) for candidate in sharp]
+    return Alignment(speed, polarity, tuple(sharp))
 
 
 def candidates_of(pairs: Iterable[tuple[float, float]], speed: float, samples: int) -> list[Candidate]:
@@ -93,6 +100,40 @@ def candidates_of(pairs: Iterable[tuple[float, float]], speed: float, samples: i
         start, end = int(before) - MARGIN_SAMPLES, int(after) + BLOCK_SAMPLES + MARGIN_SAMPLES
         offset = float(np.median([offset for _, offset in group]))
         found.append(Candidate(offset, max(start, 0), min(end, samples)))
+    return found
+
+
+def _rivals(
+    candidates: Sequence[Candidate],
+    sightings: Sequence[Sighting],
+    sound: np.ndarray,
+    haystack: Haystack,
+    coarse_speed: float,
+    speed: float,
+) -> list[Candidate]:
+    """Other places in the bed that sound like those where the recording was sighted.
+
+    Where music repeats bar by bar any bar is as good a place as the right one, until what doesn't repeat comes. So all
+    of them are to be weighed against the whole recording. Each comes with the block that is so like it.
+    """
+    found: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda candidate: candidate.start - candidate.end)[:RIVALLED]:
+        inside = [seen for seen in sightings if abs(seen.position - speed * seen.at - candidate.offset) < SAME_SAMPLES]
+        if not inside:
+            continue
+        clearest = max(inside, key=lambda seen: seen.likeness)
+        likeness = haystack.find(Reference(sound).read(clearest.at, BLOCK_SAMPLES, 1 / coarse_speed))
+        least = ALIKE * float(likeness.max())
+        for _ in range(RIVALS):
+            top = int(np.argmax(likeness))
+            if likeness[top] < least:
+                break
+            half = haystack.lags / 2
+            shift = (summit(likeness, top)[0] - clearest.position + half) % haystack.lags - half
+            likeness[max(top - REACH_SAMPLES, 0) : top + REACH_SAMPLES] = 0
+            offset = float(candidate.offset + shift)
+            if all(abs(offset - other.offset) >= SAME_SAMPLES for other in [*candidates, *found]):
+                found.append(Candidate(offset, int(clearest.at), int(clearest.at) + BLOCK_SAMPLES))
     return found
 
 
@@ -124,27 +165,27 @@ def _coarse_speed(sound: np.ndarray, haystack: Haystack) -> tuple[float, int] | 
 def _sight(sound: np.ndarray, bed: Reference, haystack: Haystack) -> list[Sighting]:
     sightings: list[Sighting] = []
     offset: float | None = None
-    lost = 0
+    unsure = 0
     for at in range(0, len(sound) - BLOCK_SAMPLES + 1, HOP_SAMPLES):
         block = sound[at : at + BLOCK_SAMPLES]
         if np.sqrt(np.mean(block**2)) < SOFTEST:
             continue
+        likeness = 0.0
         if offset is not None:
             expected = round(at + offset)
             window = bed.read(expected - REACH_SAMPLES, BLOCK_SAMPLES + 2 * REACH_SAMPLES)
             lag, likeness = _peak(correlate(window, block), near=REACH_SAMPLES)
-            if likeness > LIKENESS:
-                offset, lost = expected - REACH_SAMPLES + lag - at, 0
-                sightings.append(Sighting(at, at + offset, likeness))
+        if likeness <= CERTAIN and unsure % 4 == 0:  # a speech hides the music: not every block is worth the whole bed
+            place, elsewhere = _peak(haystack.find(block))
+            if elsewhere > max(CERTAIN, likeness + CLEARER):
+                loops = 0 if offset is None else round((at + offset - place) / len(bed))
+                offset, unsure = place + loops * len(bed) - at, 0
+                sightings.append(Sighting(at, at + offset, elsewhere))
                 continue
-        if lost % 4 == 0:  # a speech over ducked music hides it for seconds: not every block is worth the whole bed
-            lag, likeness = _peak(haystack.find(block))
-            if likeness > CERTAIN:
-                loops = 0 if offset is None else round((at + offset - lag) / len(bed))
-                offset, lost = lag + loops * len(bed) - at, 0
-                sightings.append(Sighting(at, at + offset, likeness))
-                continue
-        lost += 1
+        unsure = 0 if likeness > CERTAIN else unsure + 1
+        if likeness > LIKENESS:
+            offset = expected - REACH_SAMPLES + lag - at
+            sightings.append(Sighting(at, at + offset, likeness))
     return sightings
 
 

@@ -4,7 +4,9 @@ Music hides speech and speech hides music, so each is looked for in what the oth
 then the music once more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from local.ear.ducking import BLOCK_SAMPLES, GainCurve, measure_gain, usual_gain
 from local.ear.path import Stretch, follow, lay, short_candidates
 from local.ear.recording import silent_samples
 from local.ear.reference import Reference
-from local.ear.speeches import Placed, find_speeches, rendered, speech_speed
+from local.ear.speeches import Placed, find_speeches, rendered
+from local.ear.votes import speech_speed
 
 LOW_HZ, HIGH_HZ = 250, 3250  # what both ends of any telephone line pass level
 BEFORE_BLOCKS, AFTER_BLOCKS = 60, 200  # 0.3 s and 1 s: around a speech music may be on its way down or up
@@ -40,6 +43,7 @@ class Explanation:
     ) -> None:
         self.bounds = bounds
         self.speeches = {name: Reference(_band(pcm)) for name, pcm in speeches.items()}
+        self._whole_speeches = {name: Reference(pcm) for name, pcm in speeches.items()}
         self.sound, self.banded = sound, _band(sound)
         self.stretches: list[Stretch] = []
         self.curve: GainCurve | None = None
@@ -70,6 +74,11 @@ class Explanation:
         """What is neither music nor voice."""
         return self.banded - self.music - self.voice
 
+    @property
+    def full_voice(self) -> np.ndarray:
+        """The whole band of the speeches, as they lie in the recording."""
+        return rendered(self.placed, self._whole_speeches, self.speed, len(self.sound))
+
     def free_blocks(self) -> np.ndarray:
         """A flag for each block of 5 ms: whether there is sound and no speech is near."""
         free = np.zeros(-(-len(self.sound) // BLOCK_SAMPLES), bool)
@@ -94,7 +103,8 @@ class Explanation:
     def _place_speeches(self) -> None:
         if not self.speeches:
             return
-        self.placed = find_speeches(self.banded - self.music, self.speeches, self.speed)
+        moves = [(after.start, after.offset - before.offset) for before, after in pairwise(self.stretches)]
+        self.placed = find_speeches(self.banded - self.music, self.speeches, self.speed, moves)
         self.voice = rendered(self.placed, self.speeches, self.speed, len(self.banded))
 
     def _follow_music(self, bed: Reference) -> None:
@@ -102,14 +112,23 @@ class Explanation:
         hole = silent_samples(self.sound)  # which has no voice to take out
         rest = self.banded - np.where(hole, 0, self.voice)
         candidates = list(self._alignment.candidates)
-        self.stretches = follow(rest, bed, candidates, self.speed)
+        self.stretches = _shortest_ways(follow(rest, bed, candidates, self.speed), len(bed))
         extra = short_candidates(rest, self.voice, bed, self.stretches, self.speed)
         if extra:
-            self.stretches = follow(rest, bed, candidates + extra, self.speed)
+            self.stretches = _shortest_ways(follow(rest, bed, candidates + extra, self.speed), len(bed))
         laid = lay(bed, self.stretches, self.speed, len(rest))
         self.curve = measure_gain(rest, laid)
         self.usual = usual_gain(self.curve, self.free_blocks())
         self.music = self.curve.by_sample(len(rest)) * laid
+
+
+def _shortest_ways(stretches: Sequence[Stretch], loop_samples: int) -> list[Stretch]:
+    """The same places in a looping bed, each counted in the loop that is nearest to where the one before was."""
+    ways: list[Stretch] = []
+    for stretch in stretches:
+        loops = round((ways[-1].offset - stretch.offset) / loop_samples) if ways else 0
+        ways.append(replace(stretch, offset=stretch.offset + loops * loop_samples))
+    return ways
 
 
 def _band(sound: np.ndarray) -> np.ndarray:

@@ -89,7 +89,7 @@ class _Listener:
 
     def _alone(self) -> dict:
         faults = [(gap.at_s, gap.at_s + gap.duration_s) for gap in self.gaps]
-        return {"clicks": self._clean(clicks_alone(self.known.sound), faults)}
+        return {"clicks": self._clean(clicks_alone(self.known.sound, self.known.full_voice), faults)}
 
     def _against_music(self) -> dict:
         """What can only be told where the bed is known."""
@@ -134,7 +134,10 @@ class _Listener:
                     if found.start < jump.at_s * SAMPLE_RATE_HZ < found.end
                     and not any(abs(jump.at_s - other.at_s) < SAME_JUMP_S for other in kind)
                 ]
-        repeats, skips = (sorted(self._inside(kind), key=lambda jump: jump.at_s) for kind in kinds)
+        first, last = self.starts_s + EDGE_S, self.ends_s - EDGE_S
+        repeats, skips = (
+            sorted((jump for jump in kind if first <= jump.at_s < last), key=lambda jump: jump.at_s) for kind in kinds
+        )
         return repeats, skips
 
     def _level_jumps(self, faults: Spans) -> list[LevelJump]:
@@ -143,10 +146,10 @@ class _Listener:
         excused += [(ramp.start_s - RAMPING_S, ramp.end_s + RAMPING_S) for ramp in self.ramps]
         return [LevelJump(at_s, change_db) for at_s, change_db in level_jumps(self.known.curve, excused)]
 
-    def _inside(self, findings: Sequence) -> list:
+    def _inside(self, gaps: Sequence[Gap]) -> list[Gap]:
         """Those well between the first sound and the last: a beginning or an end is no fault."""
         first, last = self.starts_s + EDGE_S, self.ends_s - EDGE_S
-        return [found for found in findings if first <= found.at_s and found.at_s + found.duration_s < last]
+        return [gap for gap in gaps if first <= gap.at_s and gap.at_s + gap.duration_s < last]
 
     def _clean(self, clicks: Sequence[Click], faults: Spans) -> tuple[Click, ...]:
         """The clicks that are not the edge of a fault that is told by itself, or of the recording."""

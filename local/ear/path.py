@@ -7,6 +7,7 @@ alike and so never make a jump.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -45,8 +46,8 @@ def follow(
     frames = -(-len(sound) // FRAME_SAMPLES)
     errors = np.stack([_error(sound, reference, candidate, speed, gain, frames) for candidate in candidates], axis=1)
     silent = _per_frame(sound * sound, frames) < FRAME_SAMPLES * SILENT**2
-    home = max(range(len(candidates)), key=lambda number: candidates[number].end - candidates[number].start)
-    return _sharpened(sound, reference, _cheapest(errors, silent, home), candidates, speed, gain)
+    path = _nearest(_cheapest(errors, silent), errors, [candidate.offset for candidate in candidates], reference)
+    return _sharpened(sound, reference, path, candidates, speed, gain)
 
 
 def short_candidates(
@@ -125,13 +126,12 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(values, (0.25, 0.75, 1.0, 0.75, 0.25), "same") if len(values) >= 5 else values
 
 
-def _cheapest(prices: np.ndarray, silent: np.ndarray, home: int) -> np.ndarray:
-    """The candidate of each frame on the cheapest path. To begin elsewhere than with `home` costs as much as a jump."""
+def _cheapest(prices: np.ndarray, silent: np.ndarray) -> np.ndarray:
+    """The candidate of each frame on the cheapest path, which may begin with any of them."""
     jump_prices = np.where(silent, SILENT_JUMP_PRICE, JUMP_PRICE)
     frames, count = prices.shape
     came_from = np.empty((frames, count), np.int32)
-    total = np.full(count, JUMP_PRICE)
-    total[home] = 0
+    total = np.zeros(count)
     own = np.arange(count)
     for frame in range(frames):
         best = int(np.argmin(total))
@@ -146,6 +146,34 @@ def _cheapest(prices: np.ndarray, silent: np.ndarray, home: int) -> np.ndarray:
     return path
 
 
+def _nearest(path: np.ndarray, prices: np.ndarray, offsets: Sequence[float], reference: Reference) -> np.ndarray:
+    """The path with its jumps as short as they can be, all together.
+
+    A stretch may lie in any place that explains it nearly as well, by less than the price of a jump: where bars are
+    alike, 40 ms back and a whole bar on is 40 ms back.
+    """
+    far = np.abs(np.subtract.outer(offsets, offsets))
+    if reference.looping:
+        far = np.minimum(far % len(reference), -far % len(reference))
+    spans = list(pairwise(_bounds(path)))
+    ways, total = [], np.zeros(len(offsets))
+    for first, last in spans:
+        whole = prices[first:last].sum(axis=0)
+        reached = total[:, None] + far
+        ways.append(np.argmin(reached, axis=0) if first > 0 else np.arange(len(offsets)))
+        total = np.where(whole < whole[path[first]] + JUMP_PRICE, reached.min(axis=0), np.inf)
+    nearest, place = path.copy(), int(np.argmin(total))
+    for (first, last), way in zip(reversed(spans), reversed(ways), strict=True):
+        nearest[first:last] = place
+        place = int(way[place])
+    return nearest
+
+
+def _bounds(path: np.ndarray) -> list[int]:
+    """Where each stretch of the path begins, and its end."""
+    return [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+
+
 def _sharpened(
     sound: np.ndarray,
     reference: Reference,
@@ -155,7 +183,7 @@ def _sharpened(
     gain: float | None,
 ) -> list[Stretch]:
     """The path as stretches whose borders lie at the sample from which the later candidate fits better."""
-    bounds = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist(), len(path)]
+    bounds = _bounds(path)
     offsets = [candidates[path[first]].offset for first in bounds[:-1]]
     borders = [0]
     for bound, before, after in zip(bounds[1:-1], offsets, offsets[1:], strict=False):
@@ -168,7 +196,12 @@ def _sharpened(
             laid *= _fitted(here[side], laid[side]) if gain is None else gain
         borders.append(low + int(np.argmin(np.cumsum((here - left) ** 2 - (here - right) ** 2))) + 1)
     borders.append(len(sound))
-    return [Stretch(start, end, offset) for start, end, offset in zip(borders, borders[1:], offsets, strict=False)]
+    stretches: list[Stretch] = []
+    for end, offset in zip(borders[1:], offsets, strict=True):
+        start = stretches[-1].end if stretches else 0
+        if end - start >= FRAME_SAMPLES or end == len(sound):  # what is shorter was never more than a bad border
+            stretches.append(Stretch(start, end, offset))
+    return stretches
 
 
 def _fitted(sound: np.ndarray, laid: np.ndarray) -> float:

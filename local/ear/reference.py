@@ -26,28 +26,35 @@ class Reference:
         Whole positions are returned as they are; between them a sinc of 32 taps beneath a Kaiser window interpolates.
         """
         if speed == 1.0 and start == round(start):
-            return self._take(np.arange(round(start), round(start) + count))
+            return self._take(round(start), count)
         kernels = _kernels()
         if speed == 1.0:
             whole, phase = divmod(round(start * _PHASES), _PHASES)
             first = whole - _TAPS // 2 + 1
-            return np.convolve(self._take(np.arange(first, first + count + _TAPS - 1)), kernels[phase][::-1], "valid")
+            return np.convolve(self._take(first, count + _TAPS - 1), kernels[phase][::-1], "valid")
         result = np.empty(count)
         for first in range(0, count, _CHUNK):
             last = min(first + _CHUNK, count)
             phases = np.rint((start + speed * np.arange(first, last)) * _PHASES).astype(np.int64)
             whole, phase = np.divmod(phases, _PHASES)
             low = int(whole[0]) - _TAPS // 2 + 1
-            around = self._take(np.arange(low, int(whole[-1]) + _TAPS // 2 + 1))
+            around = self._take(low, int(whole[-1]) + _TAPS // 2 + 1 - low)
             windows = np.lib.stride_tricks.sliding_window_view(around, _TAPS)
             result[first:last] = np.einsum("ij,ij->i", windows[whole - whole[0]], kernels[phase])
         return result
 
-    def _take(self, positions: np.ndarray) -> np.ndarray:
+    def _take(self, first: int, count: int) -> np.ndarray:
         if self.looping:
-            return self.samples[positions % len(self.samples)]
-        inside = (positions >= 0) & (positions < len(self.samples))
-        return np.where(inside, self.samples[np.clip(positions, 0, len(self.samples) - 1)], 0.0)
+            at = first % len(self.samples)
+            around = self.samples[at : at + count]
+            if len(around) == count:
+                return around.copy()
+            return self.samples[np.arange(at, at + count) % len(self.samples)]
+        low, high = max(first, 0), min(first + count, len(self.samples))
+        taken = np.zeros(count)
+        if low < high:
+            taken[low - first : high - first] = self.samples[low:high]
+        return taken
 
 
 @lru_cache(maxsize=1)

@@ -1,36 +1,19 @@
-"""Where in a recording each known speech is heard, and how much of it.
-
-A speech is looked for in pieces of half a second. Each piece votes for a start of the whole, so that a speech that was
-cut short, or that lost or repeated some milliseconds on the way, is found as surely as a whole one.
-"""
+"""Where in a recording each known speech is heard, and how much of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from local.ear.alignment import SAME_SAMPLES, candidates_of
+from local.ear.alignment import SAME_SAMPLES, Candidate, candidates_of
 from local.ear.path import FRAME_SAMPLES, Stretch, follow, lay
-from local.ear.reference import Haystack, Reference, summit
+from local.ear.reference import Haystack, Reference
+from local.ear.votes import PIECE_SAMPLES, SURE, Vote, elected, votes_of
 
-PIECE_SAMPLES = 4000
-LIKENESS = 0.45  # of a piece that may vote
-SURE = 0.7  # of the best piece of a speech that is believed to have been heard
-PEAKS = 4  # places that one piece may vote for
-SOFT_DB = 30  # a piece this far below the loudest has no vote
 AUDIBLE_DB = 40  # below its loudest 10 ms a speech has not yet begun, or is over
 TELLING_DB = 22  # frames this close to the loudest tell whether the speech is there
 PRESENT = 0.5  # of a speech's gain, measured frame by frame
 SPAN_SAMPLES = 8000  # how far holes and jumps within a speech may move its later pieces
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    start: float  # of the whole speech, in samples of the recording
-    at: float  # of the piece
-    inside: float  # the piece's place in the speech
-    likeness: float
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +32,25 @@ class Placed:
     heard: float
 
 
-def find_speeches(sound: np.ndarray, speeches: Mapping[str, Reference], speed: float) -> dict[str, Placed]:
+def find_speeches(
+    sound: np.ndarray, speeches: Mapping[str, Reference], speed: float, moves: Sequence[tuple[int, float]] = ()
+) -> dict[str, Placed]:
     """The speeches that are heard in `sound` (the music taken out if it is known), each once.
 
     The surest is placed first, and what it occupies is no place for another. Speeches with the very same samples are
-    told apart by their order in `speeches`.
+    told apart by their order in `speeches`. `moves` are the places in `sound` at which the music went on from
+    elsewhere, each with how far: a speech over it may have done so too.
     """
     haystack = Haystack(sound, PIECE_SAMPLES)
-    votes = {name: _votes(haystack, speech, speed) for name, speech in speeches.items()}
+    votes = {name: votes_of(haystack, speech, speed) for name, speech in speeches.items()}
     placed: dict[str, Placed] = {}
     while votes:
-        elections = {name: _elected(ballots) for name, ballots in votes.items()}
+        elections = {name: elected(ballots) for name, ballots in votes.items()}
         name = max(elections, key=lambda candidate: elections[candidate][0])
         score, winners = elections[name]
         if score <= 0:
             break
-        found = _placed(sound, name, speeches[name], votes.pop(name), winners, speed)
+        found = _placed(sound, name, speeches[name], votes.pop(name), winners, speed, moves)
         if found is None:
             continue
         placed[name] = found
@@ -75,25 +61,6 @@ def find_speeches(sound: np.ndarray, speeches: Mapping[str, Reference], speed: f
     return _in_order_of_request(placed, speeches)
 
 
-def speech_speed(sound: np.ndarray, speeches: Mapping[str, Reference]) -> float:
-    """The speed (as of `Alignment`) that the speeches alone tell, for when no bed is known; 1.0 if they can't."""
-    haystack = Haystack(sound, PIECE_SAMPLES)
-    speed = 1.0
-    for tolerance in (0.003, 0.0003):  # of the speech's length: once roughly, once with the pieces at nearly that speed
-        top = bottom = 0.0
-        for speech in speeches.values():
-            _, winners = _elected(_votes(haystack, speech, speed), tolerance * len(speech) + SAME_SAMPLES)
-            best = {vote.inside: vote for vote in sorted(winners, key=lambda vote: vote.likeness)}
-            if len(best) < 4:
-                continue
-            at, inside = (np.array([getattr(vote, field) for vote in best.values()]) for field in ("at", "inside"))
-            at -= at.mean()
-            top += float(np.sum(at * (inside - inside.mean())))
-            bottom += float(np.sum(at * at))
-        speed = top / bottom if bottom > 0 else 1.0
-    return speed
-
-
 def rendered(placed: Mapping[str, Placed], speeches: Mapping[str, Reference], speed: float, samples: int) -> np.ndarray:
     """All placed speeches as the recording has them, without music."""
     voice = np.zeros(samples)
@@ -102,44 +69,14 @@ def rendered(placed: Mapping[str, Placed], speeches: Mapping[str, Reference], sp
     return voice
 
 
-def _votes(haystack: Haystack, speech: Reference, speed: float) -> list[Vote]:
-    length = int(len(speech) / speed)
-    laid = speech.read(0, length, speed)
-    starts = list(range(0, max(length - PIECE_SAMPLES // 2, 1), PIECE_SAMPLES))
-    pieces = [laid[start : start + PIECE_SAMPLES] for start in starts]
-    energy = np.array([float(np.dot(piece, piece)) for piece in pieces])
-    votes = []
-    for start, piece, weight in zip(starts, pieces, energy, strict=True):
-        if weight < energy.max() * 10 ** (-SOFT_DB / 10) or weight == 0:
-            continue
-        likeness = haystack.find(piece)
-        for _ in range(PEAKS):
-            top = int(np.argmax(likeness))
-            if likeness[top] < LIKENESS:
-                break
-            at, height = summit(likeness, top)
-            votes.append(Vote(at - start, at, start * speed, height, 1 / len(pieces)))
-            likeness[max(top - 400, 0) : top + 400] = 0
-    return votes
-
-
-def _elected(votes: Sequence[Vote], tolerance: float = SAME_SAMPLES) -> tuple[float, list[Vote]]:
-    """The start that most pieces agree on, as the score (0 to 1) and its votes; the score is 0 if no piece is sure."""
-    ordered = sorted(votes, key=lambda vote: vote.start)
-    best: tuple[float, list[Vote]] = (0.0, [])
-    first = 0
-    for last, vote in enumerate(ordered):
-        while vote.start - ordered[first].start > tolerance:
-            first += 1
-        together = ordered[first : last + 1]
-        score = sum(member.weight * member.likeness**2 for member in together)
-        if score > best[0] and max(member.likeness for member in together) > SURE:
-            best = (score, together)
-    return best
-
-
 def _placed(
-    sound: np.ndarray, name: str, speech: Reference, votes: Sequence[Vote], winners: Sequence[Vote], speed: float
+    sound: np.ndarray,
+    name: str,
+    speech: Reference,
+    votes: Sequence[Vote],
+    winners: Sequence[Vote],
+    speed: float,
+    moves: Sequence[tuple[int, float]],
 ) -> Placed | None:
     middle = float(np.median([vote.start for vote in winners]))
     near = [vote for vote in votes if abs(vote.start - middle) < SPAN_SAMPLES and vote.likeness > SURE]
@@ -147,6 +84,7 @@ def _placed(
     last = min(int(middle + len(speech) / speed) + SPAN_SAMPLES, len(sound))
     around = sound[first:last]
     candidates = candidates_of([(vote.at - first, vote.inside) for vote in [*winners, *near]], speed, len(around))
+    candidates += _moved(candidates, [(at - first, far) for at, far in moves if first < at < last], len(around))
     stretches = follow(around, speech, candidates, speed)
     laid = lay(speech, stretches, speed, len(around))
     gain = _gain(around, laid)
@@ -174,6 +112,19 @@ def _placed(
         end=first + end,
         heard=_heard(speech, stretches, speed, telling, present),
     )
+
+
+def _moved(candidates: Sequence[Candidate], moves: Sequence[tuple[int, float]], samples: int) -> list[Candidate]:
+    """Where a speech that is at one of the candidates was before each move, and where it is after."""
+    found: list[Candidate] = []
+    for at, far in moves:
+        for candidate in candidates:
+            for offset, start, end in ((candidate.offset - far, 0, at), (candidate.offset + far, at, samples)):
+                if abs(far) < SPAN_SAMPLES and all(
+                    abs(offset - other.offset) >= SAME_SAMPLES for other in [*candidates, *found]
+                ):
+                    found.append(Candidate(offset, max(start - FRAME_SAMPLES, 0), min(end + FRAME_SAMPLES, samples)))
+    return found
 
 
 def _heard(
@@ -223,17 +174,22 @@ def _pairs(values: np.ndarray) -> np.ndarray:
 def _bounds(
     sound: np.ndarray, laid: np.ndarray, gain: float, telling: np.ndarray, present: np.ndarray
 ) -> tuple[int, int]:
-    """First and last audible sample of what was heard: the speech's own unless it is missing there."""
+    """First and last audible sample of what was heard: the speech's own unless it is missing there.
+
+    Where it is missing, the border lies between the last frame that is surely there and the first that surely is not.
+    """
     size = 2 * FRAME_SAMPLES
     audible = np.flatnonzero(np.abs(laid) > np.abs(laid).max() * 10 ** (-AUDIBLE_DB / 20))
     told, there = np.flatnonzero(telling), np.flatnonzero(present)
     start, end = int(audible[0]), int(audible[-1]) + 1
     better = np.concatenate(([0.0], np.cumsum(sound**2 - (sound - gain * laid) ** 2)))  # with the voice than without
     if there[0] > told[0]:
-        low, high = max(int(there[0]) - 2, 0) * size, (int(there[0]) + 1) * size
+        missing = int(told[told < there[0]][-1])
+        low, high = missing * size, (int(there[0]) + 1) * size
         start = low + int(np.argmin(better[low:high]))
     if there[-1] < told[-1]:
-        low, high = int(there[-1]) * size, min((int(there[-1]) + 3) * size, len(sound))
+        missing = int(told[told > there[-1]][0])
+        low, high = int(there[-1]) * size, min((missing + 1) * size, len(sound))
         end = low + int(np.argmax(better[low:high]))
     return start, end
 

@@ -18,6 +18,7 @@ from local.queues import QueuePoller
 from local.template import QueueSource, Template
 
 TOKEN = "0123456789abcdef" * 2
+TRIES = 5  # the template's maxReceiveCount
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_work_that_fails_again_and_again_ends_in_the_dead_letter_queue(runner, a
 
         async def invoke(event):
             attempts.append(event["Records"][0]["attributes"]["ApproximateReceiveCount"])
-            if len(attempts) == 3:
+            if len(attempts) == TRIES:
                 given_up.set()
             raise RuntimeError("it broke")
 
@@ -134,7 +135,7 @@ def test_work_that_fails_again_and_again_ends_in_the_dead_letter_queue(runner, a
         await asyncio.wait_for(given_up.wait(), 20)
         dead = await asyncio.to_thread(sqs.receive_message, QueueUrl=made["DeadLetters"]["Ref"], WaitTimeSeconds=20)
         await poller.stop()
-        assert attempts == ["1", "2", "3"]
+        assert attempts == [str(attempt) for attempt in range(1, TRIES + 1)]
         assert [message["Body"] for message in dead["Messages"]] == ["music that is none"]
 
     runner.run(story())

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import wave
+from concurrent.futures import wait
 from dataclasses import dataclass
 
 import boto3
@@ -40,18 +41,22 @@ HEADERS = {"Content-Type": "audio/wav", "Cache-Control": "no-store"}
 
 
 class HurriedClock(SystemClock):
-    """Where the stream would sleep, time leaps."""
+    """Where the stream would sleep, time leaps; where it works or waits for others, time stands still."""
 
-    leapt_ms = 0.0
+    def __init__(self):
+        self.began_ms, self.passed_ms = super().now_ms(), 0.0
 
     def now_ms(self):
-        return super().now_ms() + int(self.leapt_ms)
+        return self.began_ms + int(self.passed_ms)
 
     def monotonic_ms(self):
-        return super().monotonic_ms() + self.leapt_ms
+        return self.passed_ms
 
     def sleep_until(self, monotonic_ms):
-        self.leapt_ms += max(0.0, monotonic_ms - self.monotonic_ms())
+        self.passed_ms = max(self.passed_ms, monotonic_ms)
+
+    def wait(self, task, until_monotonic_ms):
+        wait([task], timeout=20)
 
 
 @dataclass

@@ -1,8 +1,12 @@
 """Music, voices and telephone lines to listen to, all made here from a seed."""
 
-from collections.abc import Callable, Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +15,6 @@ import soxr
 from duckline.sound import mulaw
 from duckline.sound.band import band_pass, filtered
 from duckline.sound.loudness import band_rms_dbov
-from duckline.sound.speech import make_ready
-from render.engines.espeak import EspeakEngine
 
 RATE_HZ = 8000
 BED_SECONDS = 20
@@ -69,9 +71,23 @@ def rushing(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
     return rng.normal(size=len(t))
 
 
+def barred(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """One bar over and over, but for where the bed begins anew: its length is no whole number of bars."""
+    return np.resize(tonal(rng, t[:13_600]), len(t))
+
+
+def sustained(_rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """A chord of sines held for ever, with a tremolo: like itself every 18 ms, and the same every quarter second."""
+    chord = sum(np.sin(2 * np.pi * pitch_hz * t) for pitch_hz in (220, 275, 330, 440, 660))
+    return chord * (1 + 0.3 * np.sin(2 * np.pi * 4 * t))
+
+
+MUSIC = {"tonal": tonal, "percussive": percussive, "rushing": rushing, "barred": barred, "sustained": sustained}
+
+
 @cache
 def make_bed(kind: str, seed: int) -> np.ndarray:
-    music = {"tonal": tonal, "percussive": percussive, "rushing": rushing}[kind]
+    music = MUSIC[kind]
     raw = music(np.random.default_rng(seed), np.arange(BED_SECONDS * RATE_HZ) / RATE_HZ)
     banded = np.concatenate(list(filtered([raw], band_pass(200, 3400))))
     return through_mulaw(banded * 10 ** ((BED_DBOV - band_rms_dbov(banded)) / 20))
@@ -113,9 +129,19 @@ class Call:
 
 
 @pytest.fixture(scope="session")
-def speeches() -> dict[str, np.ndarray]:
-    engine = EspeakEngine()
-    return {name: make_ready(*engine.synthesise(text)).pcm for name, text in SENTENCES.items()}
+def takes(tmp_path_factory) -> Sequence[Mapping[str, np.ndarray]]:
+    """The sentences, spoken twice. No two takes are alike: the second bursts into "press" like a click."""
+    file = tmp_path_factory.mktemp("takes") / "takes.npz"
+    sentences = [f"{name}={text}" for name, text in SENTENCES.items()]
+    speaker = [sys.executable, str(Path(__file__).with_name("speaker.py")), str(file), *sentences]
+    subprocess.run(speaker, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    with np.load(file) as spoken:
+        return [{name: spoken[f"{name} {take}"] for name in SENTENCES} for take in range(len(spoken) // len(SENTENCES))]
+
+
+@pytest.fixture(scope="session")
+def speeches(takes) -> Mapping[str, np.ndarray]:
+    return takes[0]
 
 
 @pytest.fixture(scope="session")

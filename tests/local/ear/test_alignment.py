@@ -45,11 +45,42 @@ def test_40_ms_heard_twice_are_told(make_call, line, kind, at_s):
     assert heard.repeats[0].at_s == pytest.approx(at_s + later_s, abs=0.1 if kind == "percussive" else 0.02)
 
 
-@pytest.mark.parametrize("at_s", [BETWEEN_S, BENEATH_S])
-def test_40_ms_left_out_are_told(make_call, line, at_s):
-    call = make_call("tonal", 2)
-    heard = listen(line(skipped(call.sound(), at_s, 40)), bed=call.bed, speeches=call.speeches)
+@pytest.mark.parametrize("kind", ["barred", "sustained"])
+def test_40_ms_heard_twice_of_music_that_repeats_itself_are_told(make_call, phone_line, kind):
+    call = make_call(kind, 2)
+    heard = listen(phone_line(repeated(call.sound(), BETWEEN_S, 40)), bed=call.bed, speeches=call.speeches)
+    assert (durations_ms(heard.repeats), heard.skips) == ([40], ())
+    assert heard.repeats[0].at_s == pytest.approx(BETWEEN_S + 0.7135, abs=0.02)
+
+
+@pytest.mark.parametrize(("kind", "at_s"), [("tonal", BETWEEN_S), ("tonal", BENEATH_S), ("barred", BETWEEN_S)])
+def test_40_ms_left_out_are_told(make_call, phone_line, kind, at_s):
+    call = make_call(kind, 2)
+    heard = listen(phone_line(skipped(call.sound(), at_s, 40)), bed=call.bed, speeches=call.speeches)
     assert (heard.repeats, durations_ms(heard.skips)) == ((), [40])
+
+
+@pytest.mark.parametrize("moved", [repeated, skipped])
+def test_a_whole_bar_of_music_that_never_changes_is_not_missed(make_call, phone_line, moved):
+    call = make_call(starts_s={"greeting": 2.0})
+    call.bed = np.resize(call.bed[:16_000], len(call.bed))
+    heard = listen(phone_line(moved(call.sound(), 8.3, 2000)), bed=call.bed, speeches=call.speeches)
+    assert (heard.repeats, heard.skips, heard.gaps, heard.unexplained) == ((), (), (), ())
+
+
+def test_a_bar_lost_between_two_places_that_are_not_alike_is_told(make_call):
+    call = make_call("barred", starts_s={"greeting": 2.0})
+    call.bed = call.bed[:48_000]  # which begins anew at 3.1 and 9.1 s
+    heard = listen(skipped(call.sound(), BETWEEN_S, 1700), bed=call.bed, speeches=call.speeches)
+    assert (heard.repeats, durations_ms(heard.skips)) == ((), [1700])
+
+
+def test_a_speech_goes_on_where_the_music_does(make_call, speeches):
+    call = make_call("rushing")
+    almost_over_s = call.starts_s["greeting"] + len(speeches["greeting"]) / 8000 - 0.4
+    heard = listen(repeated(call.sound(), almost_over_s, 40), bed=call.bed, speeches=call.speeches)
+    assert durations_ms(heard.repeats) == [40]
+    assert all(speech.whole for speech in heard.speeches)
 
 
 def test_a_packet_hidden_behind_the_one_before_is_heard_twice_and_one_is_lost(make_call, line):
@@ -58,23 +89,25 @@ def test_a_packet_hidden_behind_the_one_before_is_heard_twice_and_one_is_lost(ma
     assert (durations_ms(heard.repeats), durations_ms(heard.skips)) == ([40], [40])
 
 
-@pytest.mark.parametrize(("kind", "ppm"), [("tonal", 1000), ("tonal", -1000), ("rushing", 1000), ("rushing", 150)])
-def test_a_clock_that_is_off_is_told_and_hides_nothing(make_call, line, kind, ppm):
+@pytest.mark.parametrize(("kind", "ppm"), [("tonal", 1000), ("rushing", -1000), ("rushing", 150)])
+def test_a_clock_that_is_off_is_told_and_hides_nothing(make_call, phone_line, kind, ppm):
     call = make_call(kind)
     at = round(BETWEEN_S * 8000)
     sound = call.sound()
     sound[at : at + 160] = 0
-    heard = listen(line(run_at(sound, 1 + ppm * 1e-6)), bed=call.bed, speeches=call.speeches)
+    heard = listen(phone_line(run_at(sound, 1 + ppm * 1e-6)), bed=call.bed, speeches=call.speeches)
     assert heard.drift_ppm == pytest.approx(ppm, abs=5)
     assert len(heard.gaps) == 1
     assert (heard.repeats, heard.skips, heard.clicks) == ((), (), ())
     assert all(speech.whole for speech in heard.speeches)
 
 
-def test_the_speeches_alone_tell_that_the_clock_is_off(make_call, line):
-    call = make_call()
-    heard = listen(line(run_at(call.sound(), 1.001)), speeches=call.speeches)
-    assert heard.drift_ppm == pytest.approx(1000, abs=50)
+@pytest.mark.parametrize(("take", "ppm"), [(1, 1000), (1, -2500)])
+def test_the_speeches_alone_tell_that_the_clock_is_off(make_call, takes, phone_line, take, ppm):
+    call = make_call(speeches=takes[take])
+    heard = listen(phone_line(run_at(call.sound(), 1 + ppm * 1e-6)), speeches=call.speeches)
+    assert heard.drift_ppm == pytest.approx(ppm, abs=50)
+    assert all(speech.whole for speech in heard.speeches)
 
 
 def test_a_place_between_two_samples_is_found():

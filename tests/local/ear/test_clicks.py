@@ -40,4 +40,13 @@ def test_a_drums_stroke_is_no_click():
     sound = np.zeros(16_000)
     for at in range(1000, 15_000, 2000):
         sound[at : at + 1500] += 0.4 * rng.normal(size=1500) * np.exp(-np.arange(1500) / 200)
-    assert clicks_alone(sound) == []
+    assert clicks_alone(sound, np.zeros(16_000)) == []
+
+
+def test_a_known_voice_may_burst_out(make_call):
+    rng = np.random.default_rng(7)
+    sound, voice = make_call(starts_s={}).sound(), np.zeros(14 * 8000)
+    voice[48_000:48_003] = (0.2, -0.3, 0.1)
+    voice += rng.normal(scale=1e-5, size=len(voice))
+    assert [round(click.at_s, 2) for click in clicks_alone(sound + voice, np.zeros(len(voice)))] == [6.0]
+    assert clicks_alone(sound + voice, voice) == []

@@ -47,9 +47,9 @@ def test_a_second_of_silence_is_one_gap(make_call, phone_line):
 
 
 @pytest.mark.parametrize("at_s", [BETWEEN_S, BENEATH_S])
-def test_music_that_waited_out_a_silence_was_not_heard_twice(make_call, line, at_s):
+def test_music_that_waited_out_a_silence_was_not_heard_twice(make_call, phone_line, at_s):
     call = make_call()
-    heard = listen(line(stalled(call.sound(), at_s, 250)), bed=call.bed, speeches=call.speeches)
+    heard = listen(phone_line(stalled(call.sound(), at_s, 250)), bed=call.bed, speeches=call.speeches)
     assert [gap.duration_s for gap in heard.gaps] == [pytest.approx(0.25, abs=0.03)]
     assert (heard.repeats, heard.skips) == ((), ())
     assert all(speech.whole for speech in heard.speeches)

@@ -16,7 +16,10 @@ def faults(heard):
     }
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("tonal", 1), ("tonal", 2), ("percussive", 1), ("rushing", 1)])
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [("tonal", 1), ("tonal", 2), ("percussive", 1), ("rushing", 1), ("barred", 1), ("sustained", 1)],
+)
 def test_nothing_is_told_of_a_call_without_a_fault(make_call, line, kind, seed):
     call = make_call(kind, seed)
     heard = listen(line(call.sound()), bed=call.bed, speeches=call.speeches)
@@ -79,8 +82,8 @@ def test_a_stereo_recording_at_another_rate_is_heard_alike(make_call):
     assert [speech.whole for speech in heard.speeches] == [True] * 3
 
 
-def test_without_the_bed_the_speeches_are_heard_and_the_rest_is_unknown(make_call, line):
-    call = make_call()
+def test_without_the_bed_the_speeches_are_heard_and_the_rest_is_unknown(make_call, takes, line):
+    call = make_call(speeches=takes[1])
     heard = listen(line(call.sound()), speeches=call.speeches)
     assert (heard.repeats, heard.skips, heard.level_jumps, heard.bed_gain_db) == (None, None, None, None)
     assert (heard.gaps, heard.clicks) == ((), ())
@@ -88,6 +91,11 @@ def test_without_the_bed_the_speeches_are_heard_and_the_rest_is_unknown(make_cal
     assert all(speech.whole for speech in heard.speeches)
     assert min(speech.speech_to_bed_db for speech in heard.speeches) > 15
     assert [speech.duck_db for speech in heard.speeches] == [None] * 3
+
+
+@pytest.mark.parametrize("take", [0, 1])
+def test_a_voice_of_which_nothing_is_known_has_no_clicks(make_call, takes, line, take):
+    assert listen(line(make_call(speeches=takes[take]).sound())).clicks == ()
 
 
 def test_a_bed_that_does_not_play_is_unknown_too(make_call, beds):

@@ -16,6 +16,14 @@ def test_a_speech_cut_short_is_told(make_call, line, speeches):
     assert heard.gaps == ()
 
 
+def test_a_speech_cut_short_in_its_softest_sound_ends_there(make_call, speeches):
+    samples = round(1.914 * 8000)  # within the p of "press", after half a second of which little is loud
+    call = make_call(speeches=speeches | {"offer": speeches["offer"][:samples]})
+    heard = listen(call.sound(), bed=call.bed, speeches=speeches)
+    assert heard.speeches[2].ended_at_s == pytest.approx(call.starts_s["offer"] + samples / 8000, abs=0.05)
+    assert heard.clicks == ()
+
+
 def test_a_speech_that_lacks_its_beginning_is_told(make_call, speeches):
     headless = speeches | {"offer": np.concatenate((np.zeros(8000), speeches["offer"][8000:]))}
     call = make_call(speeches=headless)
@@ -25,17 +33,17 @@ def test_a_speech_that_lacks_its_beginning_is_told(make_call, speeches):
     assert found.heard_at_s == pytest.approx(call.starts_s["offer"] + 1, abs=0.1)
 
 
-def test_another_order_is_told(make_call, line):
+def test_another_order_is_told(make_call, phone_line):
     call = make_call(starts_s={"greeting": 2.0, "place": 10.5, "offer": 6.5})
-    heard = listen(line(call.sound()), bed=call.bed, speeches=call.speeches)
+    heard = listen(phone_line(call.sound()), bed=call.bed, speeches=call.speeches)
     assert heard.in_order is False
     assert all(speech.whole for speech in heard.speeches)
 
 
 @pytest.mark.parametrize("with_bed", [True, False])
-def test_a_speech_that_never_came_is_not_heard(make_call, line, with_bed):
+def test_a_speech_that_never_came_is_not_heard(make_call, phone_line, with_bed):
     call = make_call(starts_s={"greeting": 2.0, "offer": 9.3})
-    heard = listen(line(call.sound()), bed=call.bed if with_bed else None, speeches=call.speeches)
+    heard = listen(phone_line(call.sound()), bed=call.bed if with_bed else None, speeches=call.speeches)
     assert [speech.heard_at_s is None for speech in heard.speeches] == [False, True, False]
     assert heard.in_order is False
 
