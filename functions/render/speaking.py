@@ -184,6 +184,7 @@ class Speaking:
         lines, line_from = self.studio.lines(record), 0
         for number, line in enumerate(lines):
             voice = self.studio.voice(record, line)
+            call = self._call(record.call_sid)  # the seal went on meanwhile, and a stale one loses the race
             said = line_from
             while said < line_from + voice.frames:
                 rest = replace(voice, first=said - line_from, frames=line_from + voice.frames - said)

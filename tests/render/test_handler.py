@@ -365,7 +365,7 @@ def test_a_queue_that_is_gone_does_not_undo_what_was_accepted(entry, sid, monkey
     ("name", "value", "line"),
     [
         ("DUCKLINE_API_KEY_SECRET", "", "DUCKLINE_API_KEY_SECRET is not set"),
-        ("DUCKLINE_SPEECH_ENGINE", "parrot", "SPEECH_ENGINE is 'parrot'; one of polly, espeak, piper would be right"),
+        ("DUCKLINE_SPEECH_ENGINE", "parrot", "DUCKLINE_SPEECH_ENGINE is 'parrot'; one of polly, espeak, piper would"),
     ],
 )
 def test_a_setting_that_is_missing_or_wrong_is_one_line_at_the_start(name, value, line):

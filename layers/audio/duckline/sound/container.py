@@ -19,6 +19,8 @@ _PROBE_TIMEOUT_S = 10  # it takes some 10 ms, and a second when Lambda reads ffm
 _MOST_REMARKS_BYTES = 256 * 1024
 _MOST_MOOV_BYTES = 16 * 1024 * 1024
 _COUNTING_SLACK_S = 0.05
+_MPEG_1_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # of layer III
+_MPEG_2_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _CREDIBLE_BITS_PER_SECOND = 64_000  # of music; where there are fewer, the length is not taken from the header alone
 
 
@@ -50,7 +52,7 @@ def recognise(path: Path, longest_s: float) -> SoundFile:
     if demuxer == "mov" and _is_protected(path):
         raise UnreadableAudio(f"this {kind} is protected (DRM): send a copy without protection")
     wav, remarks, failed = _probe(path, demuxer)
-    if "Input #0" not in remarks:
+    if "Input #0" not in remarks or (demuxer == "mp3" and not _goes_on_as_mp3(path)):
         raise UnreadableAudio(f"this {kind} of {path.stat().st_size} bytes is damaged or cut short: send it whole")
     streams = [line for line in remarks.partition("Output #0")[0].splitlines() if re.match(r" +Stream #0:\d", line)]
     if any("Video:" in line and "(attached pic)" not in line for line in streams):  # a cover picture does no harm
@@ -112,6 +114,29 @@ def _is_mp3_header(head: bytes) -> bool:
         return False
     sync_and_layer, version, bit_rate, sample_rate = head[1] & 0xE6, head[1] & 0x18, head[2] >> 4, head[2] & 0x0C
     return head[0] == 0xFF and sync_and_layer == 0xE2 and version != 0x08 and 0 < bit_rate < 15 and sample_rate != 0x0C
+
+
+def _goes_on_as_mp3(path: Path) -> bool:
+    """Whether the first frame of an MP3 without a tag is followed by another, or by nothing.
+
+    Four bytes look like a header by chance, and a decoder would find some frames in any noise of a few megabytes.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+        if not _is_mp3_header(head):
+            return True  # a tag comes first, and what may lie behind it is for the decoder to judge
+        file.seek(_mp3_frame_bytes(head))
+        following = file.read(4)
+    return len(following) < 4 or following[:3] == b"TAG" or _is_mp3_header(following)
+
+
+def _mp3_frame_bytes(header: bytes) -> int:
+    """The length of a frame of layer III (ISO 11172-3, 2.4.3.1; ISO 13818-3 for the halved rates)."""
+    is_mpeg_1 = header[1] & 0x18 == 0x18
+    halvings = 0 if is_mpeg_1 else (1 if header[1] & 0x10 else 2)
+    rate_hz = (44_100, 48_000, 32_000)[header[2] >> 2 & 3] >> halvings
+    kbps = (_MPEG_1_KBPS if is_mpeg_1 else _MPEG_2_KBPS)[(header[2] >> 4) - 1]
+    return (144_000 if is_mpeg_1 else 72_000) * kbps // rate_hz + (header[2] >> 1 & 1)
 
 
 def _is_protected(path: Path) -> bool:
