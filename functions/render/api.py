@@ -145,7 +145,8 @@ class Api:
             raise Malformed(f"the Idempotency-Key has {len(key)} characters; at most {KEY_MOST_CHARS} may be")
         speech_id = speech_id_for(call_sid, key or uuid.uuid4().hex)
         kind = request.kind
-        fingerprint = hashlib.sha256(f"{kind}\n{when}\n".encode() + request.body).hexdigest()[:32]
+        asked = f"{kind}\n{when}\n".encode(errors="surrogateescape") + request.body
+        fingerprint = hashlib.sha256(asked).hexdigest()[:32]
         said = self._audio(request, call_sid, speech_id) if kind in AUDIO_TYPES else self._words(request, kind)
         return SpeechRecord(
             call_sid=call_sid,

@@ -171,12 +171,17 @@ def accepted(call_sid: str, speech: dict[str, Any], passed_ms: float) -> None:
         meter("SpeechLatencyMs", round(passed_ms) + speech["starts_in_ms"])
 
 
+def _bytes(header: str) -> bytes:
+    """A header's value as it came, which need not be UTF-8."""
+    return header.encode(errors="surrogateescape")
+
+
 def authorize(header: str) -> None:
     """Raises Unauthorized unless `header` bears one of the keys."""
     scheme, _, key = header.partition(" ")
     if scheme.lower() == "bearer":
         for good in (secrets.values, secrets.fresh):
-            if any(hmac.compare_digest(key.strip().encode(), value.encode()) for value in good(API_KEY)):
+            if any(hmac.compare_digest(_bytes(key.strip()), value.encode()) for value in good(API_KEY)):
                 return
     raise Unauthorized("the Authorization header must be: Bearer, a space, and the API key")
 

@@ -16,13 +16,14 @@ from duckline.call import Call, Part, Speech, playhead
 from duckline.errors import Conflict, DucklineError, KeyReused, NotFound, Unavailable
 from duckline.records import SpeechRecord, SpeechStatus, status_of
 from duckline.stores import Calls, Lost, NotReached, Speeches
-from duckline.timeline import ms_from_frames
+from duckline.timeline import frames_from_ms, ms_from_frames
 
 LEASE_MS = 15_000
 POLL_MS = 100  # how often a maker looks whether it is its turn
 PATIENCE_MS = 20_000  # for its turn; API Gateway gives up at 30 s
 GUARD_FRAMES = 5  # the stream's short step: what it seals while a clip is mixed and stored
 GUARD_MOST_FRAMES = 25
+LONG_GUARD_MOST_FRAMES = 500
 WRITE_TRIES = 20
 TRIED_FOR_MS = 30_000  # how long a synthesiser may be busy before an accepted speech is given up
 
@@ -210,7 +211,7 @@ class Speaking:
             call, speech = self._turn(call, record, maker, said, give_up_at_ms)
             if speech.said_frames > said:
                 return call  # placed before, by a write whose answer was lost or by a maker who died after it
-            at_once = _interrupts(record, speech)
+            at_once, began_ms = _interrupts(record, speech), self.clock.monotonic_ms()
             piece = self.studio.fitting(voice, longest_voice_frames(call.grid_frames))
             more = not is_last or piece.frames < voice.frames
             after = self._placed(call, speech, piece, more=more, guard_frames=guard_frames, at_once=at_once)
@@ -220,7 +221,10 @@ class Speaking:
                 return written
             except Lost as lost:
                 call = self._known(lost.current, record.call_sid)
+                taken_frames = frames_from_ms(self.clock.monotonic_ms() - began_ms)
                 guard_frames = min(guard_frames + 3, GUARD_MOST_FRAMES)
+                if taken_frames > GUARD_MOST_FRAMES:  # so much is sealed while minutes of audio are mixed and stored
+                    guard_frames = min(taken_frames + GUARD_MOST_FRAMES, LONG_GUARD_MOST_FRAMES)
             except NotReached:
                 self.clock.sleep_until(self.clock.monotonic_ms() + POLL_MS)
                 call = self._call(record.call_sid)

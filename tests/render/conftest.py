@@ -56,6 +56,11 @@ class TimedStudio(SymbolicStudio):
             raise Unspeakable("no sound came of it")
         return super().voice(record, line)
 
+    def clip(self, *args, **kwargs) -> str:
+        if self.desk.mixing_ms:
+            self.desk.world.sleep(self.desk.mixing_ms)
+        return super().clip(*args, **kwargs)
+
 
 @dataclass
 class Asked:
@@ -89,6 +94,7 @@ class Desk:
         self.world = World(rng)
         self.cloud = Cloud(self.world, rng, self.faults)
         self.voices = Voices()
+        self.mixing_ms = 0.0
         self.takes_ms: dict[str, float] = {}  # to synthesise a text, or one part of it ("100,200:1")
         self.made: list[tuple[str, int, float]] = []  # what was synthesised: speech, part, when
         self.parts: dict[str, tuple[Part, ...]] = {}  # of every speech that was ever placed

@@ -246,6 +246,13 @@ def test_a_key_is_not_used_up_while_too_many_are_pending(client, bench):
     assert client.speak({"text": "2 s of other words"}, idempotency_key="k1").status == 201
 
 
+def test_a_header_that_is_not_utf_8_is_no_fault_of_ours(client, bench):
+    assert client.ask(SPEAK, b"Hello", content_type="audio/\udcff").status == 415
+    spoken = client.speak(idempotency_key="\udcff")
+    assert spoken.status == 201
+    assert client.speak(idempotency_key="\udcff").body["speech_id"] == spoken.body["speech_id"]
+
+
 def test_the_same_key_in_another_call_is_another_speech(client, bench):
     bench.open(OTHER_SID)
     one, other = client.speak(idempotency_key="k1"), client.speak(idempotency_key="k1", sid=OTHER_SID)
@@ -457,7 +464,9 @@ def test_audio_beyond_its_limit_is_413(client, bench):
 # -- who asks, and for which call -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, "Bearer kéy"])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, "Bearer kéy", "Bearer \udcff"]
+)
 def test_without_the_key_every_route_is_401(client, entry, bench, header):
     before = bench.call
     for route in entry.ROUTES:

@@ -157,6 +157,15 @@ def test_two_renders_that_race_both_find_a_place(desk):
         assert after == before_end + MANNER.pause_frames
 
 
+@pytest.mark.parametrize("mixing_ms", [300, 1500, 4000])
+def test_a_speech_that_takes_long_to_mix_finds_its_place_beyond_what_is_sealed_meanwhile(desk, mixing_ms):
+    desk.mixing_ms = mixing_ms
+    asked = desk.speak("sp_1", "100")
+    desk.answered(asked)
+    assert len(desk.speech("sp_1").parts) == 1
+    assert asked.answered_at_ms - asked.asked_at_ms < 4 * mixing_ms + 1000
+
+
 def test_a_race_that_is_lost_is_run_again_further_on(desk):
     desk.takes_ms["100"] = 200
     asked = desk.speak("sp_1")

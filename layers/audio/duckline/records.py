@@ -82,7 +82,7 @@ class SpeechStatus:
 
 def speech_id_for(call_sid: str, idempotency_key: str) -> str:
     """The id of the speech that a request with this key means: the same for every retry of it."""
-    digest = hashlib.sha256(f"{call_sid}\n{idempotency_key}".encode()).digest()
+    digest = hashlib.sha256(f"{call_sid}\n{idempotency_key}".encode(errors="surrogateescape")).digest()
     return "sp_" + base64.b32encode(digest)[:10].decode().lower()
 
 
